@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * qmp: a client of QEMU's monitor protocol.
+ *
+ * Events interleave with replies: they are queued (at most 1024, oldest
+ * dropped) and handed out by qmp_event.  Errors keep QEMU's class: match on
+ * class, never on the description.  Waits end early on a caught signal
+ * (ERR_CANCELLED) unless the client was told to be steadfast, which is what
+ * clean-up uses.
+ */
+#ifndef STASIS_QEMU_QMP_H
+#define STASIS_QEMU_QMP_H
+
+#include "base/err.h"
+
+#include <jansson.h>
+#include <sys/types.h>
+
+struct qmp;
+
+struct qmp_error {
+        char class[64]; /* "GenericError", "CommandNotFound", ...            */
+        char desc[512]; /* escaped                                           */
+};
+
+/* Connects, waits at most greeting_ms for the greeting (without one: ERR_IO
+ * naming who holds the socket and what to do), negotiates capabilities. */
+bool qmp_connect(const char *path, unsigned greeting_ms, struct qmp **out,
+                 struct err *err);
+/* The same over a descriptor, which q then owns. */
+bool qmp_attach(int fd, const char *name, unsigned greeting_ms,
+                struct qmp **out, struct err *err);
+void qmp_close(struct qmp *q);
+int qmp_fd(const struct qmp *q);
+void qmp_steadfast(struct qmp *q, bool on);
+
+/* "7.2.22", and as 70222. */
+const char *qmp_version(const struct qmp *q);
+unsigned qmp_version_number(const struct qmp *q);
+/* Credentials of the listening process; 0 when unknown. */
+pid_t qmp_peer_pid(const struct qmp *q);
+
+/* Runs a command. arguments: consumed (NULL: none). *result_out: new
+ * reference, may be NULL if not wanted.  An error reply gives ERR_QEMU with
+ * "COMMAND: DESC" and, if asked for, fills qerr. */
+bool qmp_command(struct qmp *q, const char *command, json_t *arguments,
+                 json_t **result_out, struct qmp_error *qerr, struct err *err);
+/* The same, passing one descriptor along (getfd). */
+bool qmp_command_fd(struct qmp *q, const char *command, json_t *arguments,
+                    int fd, json_t **result_out, struct qmp_error *qerr,
+                    struct err *err);
+/* The oldest event, waiting at most timeout_ms; *event_out = NULL when none
+ * came.  New reference. */
+bool qmp_event(struct qmp *q, int timeout_ms, json_t **event_out,
+               struct err *err);
+
+#endif

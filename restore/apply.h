@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * apply: a snapshot becomes a migration stream again, written to a
+ * descriptor.
+ *
+ * Device state is withheld until everything is verified: index, trailer, each
+ * member's digests, headers and padding, the grammar of the stream.  Whatever
+ * fails before that, the target never got what it would need to run.
+ */
+#ifndef STASIS_RESTORE_APPLY_H
+#define STASIS_RESTORE_APPLY_H
+
+#include "base/err.h"
+#include "base/progress.h"
+#include "format/reader.h"
+
+struct apply_options {
+        const char *spool_dir; /* device state from a pipe; NULL: default    */
+        /* Commands that open the return path (OPEN_RETURN_PATH) are put into
+         * the stream; the caller reads the verdict from the same socket. */
+        bool return_path;
+        /* Called when all is verified and before device state is sent: the
+         * last moment to refuse.  From a pipe, reader_state() is known then. */
+        bool (*proven)(void *arg, struct err *err);
+        void *arg;
+        struct progress *progress;
+};
+
+/* What was being sent; kept up to date, also when writing fails: "ram",
+ * "0000:00:03.0/virtio-net". */
+struct apply_report {
+        char section[320];
+        uint64_t stream_bytes;
+        uint64_t device_offset; /* where in the stream device state began     */
+};
+
+/* Consumes r up to READ_END.  out_fd: borrowed, blocking. */
+bool apply_run(struct reader *r, int out_fd, const char *out_name,
+               const struct apply_options *options, struct apply_report *report,
+               struct err *err);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * capture: a migration stream becomes a snapshot.  The one save path: a live
+ * save, a paused save and an import differ in where the bytes come from.
+ *
+ * Reads from fd until the stream is grammatically complete; then everything
+ * is written (index and trailer too), but not published.
+ */
+#ifndef STASIS_SAVE_CAPTURE_H
+#define STASIS_SAVE_CAPTURE_H
+
+#include "base/err.h"
+#include "base/progress.h"
+
+#include <jansson.h>
+
+struct capture_options {
+        bool compress;
+        int level;
+        unsigned threads;
+        int64_t time;          /* creation time, seconds since the epoch     */
+        const char *spool_dir; /* NULL: default                              */
+        /* What is known of the VM before the stream begins; borrowed.  Capture
+         * adds machine type, RAMBlocks, page size as the stream tells them. */
+        const json_t *manifest;
+        /* Asked whenever no byte has come for a while (50 ms) on a stream
+         * that may or may not be complete: *at_end = true when the sender has
+         * sent all (QEMU waits for the verdict).  NULL: the stream ends where
+         * the file ends. Fails when the sender failed. */
+        bool (*quiet)(void *arg, bool *at_end, struct err *err);
+        /* Called once when the stream is complete, before state.json is
+         * written: adds what is known only now ("run_state", "disks", ...) to
+         * state. May be NULL. */
+        bool (*complete)(void *arg, json_t *state, struct err *err);
+        void *arg;
+        struct progress *progress;
+        uint64_t expected_bytes; /* RAM, for progress; 0: unknown */
+};
+
+struct capture_report {
+        uint64_t stream_bytes;   /* read                                     */
+        uint64_t snapshot_bytes; /* written                                  */
+        uint64_t ram_bytes;      /* all RAMBlocks                            */
+        uint64_t zero_bytes;     /* of these, in chunks that are all zero    */
+        uint64_t pages_again;    /* pages that came more than once           */
+        uint64_t trailing_bytes; /* behind the end of the stream, dropped    */
+};
+
+/* in_fd: a socket, pipe or file; borrowed.  out_fd: a file (read back and
+ * written) or a pipe. */
+bool capture_run(int in_fd, const char *in_name, int out_fd,
+                 const char *out_name, const struct capture_options *options,
+                 struct capture_report *report, struct err *err);
+
+#endif
