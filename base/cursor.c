@@ -48,10 +48,11 @@ static bool take(struct cursor *c, const char *field, uint64_t n,
 {
         c->field = field;
         c->field_pos = c->pos;
-        if (n > cursor_left(c))
-                return cursor_bad(c, ERR_TRUNCATED,
-                                  "needs %llu bytes, %zu are left",
-                                  (unsigned long long)n, cursor_left(c));
+        if (n > cursor_left(c)) {
+                cursor_bad(c, ERR_TRUNCATED, "needs %llu bytes, %zu are left",
+                           (unsigned long long)n, cursor_left(c));
+                return false;
+        }
         *out = c->bytes + c->pos;
         c->pos += (size_t)n;
         return true;

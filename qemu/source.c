@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "qemu/source.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/progress.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#define IDLE_MS 50
+
+struct source {
+        int fd;
+        const char *name;
+        source_idle *idle;
+        void *arg;
+        bool ended;
+        size_t begin, end; /* the view in bytes */
+        uint64_t offset;   /* of bytes[begin]   */
+        uint8_t bytes[SOURCE_VIEW_MAX];
+};
+
+bool source_new(int fd, const char *name, source_idle *idle, void *arg,
+                struct source **out, struct err *err)
+{
+        struct source *s = malloc(sizeof *s);
+
+        if (!s)
+                return err_nomem(err);
+        s->fd = fd;
+        s->name = name;
+        s->idle = idle;
+        s->arg = arg;
+        s->ended = false;
+        s->begin = s->end = 0;
+        s->offset = 0;
+        *out = s;
+        return true;
+}
+
+void source_free(struct source *s)
+{
+        free(s);
+}
+
+uint64_t source_offset(const struct source *s)
+{
+        return s->offset;
+}
+
+bool source_wait(struct source *s, int ms, bool *came_out, struct err *err)
+{
+        struct pollfd p = {.fd = s->fd, .events = POLLIN};
+        int n;
+
+        *came_out = false;
+        if (progress_cancelled(err))
+                return false;
+        n = poll(&p, 1, ms);
+        if (n < 0 && errno != EINTR)
+                return err_os(err, errno, "%s: poll", s->name);
+        *came_out = n > 0;
+        return !progress_cancelled(err);
+}
+
+bool source_ready(struct source *s)
+{
+        struct pollfd p = {.fd = s->fd, .events = POLLIN};
+
+        return s->ended || poll(&p, 1, 0) > 0;
+}
+
+/* One read into the buffer's free end, after waiting for it. */
+static bool fill(struct source *s, struct err *err)
+{
+        bool came = false;
+        size_t len;
+
+        while (!came) {
+                TRY(source_wait(s, IDLE_MS, &came, err));
+                if (!came && s->idle)
+                        TRY(s->idle(s->arg, err));
+        }
+        TRY(io_read_some(s->fd, s->bytes + s->end, sizeof s->bytes - s->end,
+                         &len, s->name, err));
+        s->ended = len == 0;
+        s->end += len;
+        return true;
+}
+
+bool source_need(struct source *s, size_t n, const uint8_t **view_out,
+                 size_t *len_out, struct err *err)
+{
+        assert(n <= sizeof s->bytes);
+        if (n > sizeof s->bytes - s->begin) {
+                memmove(s->bytes, s->bytes + s->begin, s->end - s->begin);
+                s->end -= s->begin;
+                s->begin = 0;
+        }
+        while (s->end - s->begin < n) {
+                if (!s->ended)
+                        TRY(fill(s, err));
+                if (s->ended && s->end - s->begin < n) {
+                        err_in_file(err, s->name);
+                        err_at(err, s->offset + (s->end - s->begin));
+                        return err_set(err, ERR_TRUNCATED,
+                                       "the migration stream ends here, in "
+                                       "the middle");
+                }
+        }
+        *view_out = s->bytes + s->begin;
+        *len_out = s->end - s->begin;
+        return true;
+}
+
+void source_take(struct source *s, size_t n)
+{
+        assert(n <= s->end - s->begin);
+        s->begin += n;
+        s->offset += n;
+        if (s->begin == s->end)
+                s->begin = s->end = 0;
+}
+
+bool source_some(struct source *s, const uint8_t **view_out, size_t *len_out,
+                 struct err *err)
+{
+        if (s->begin == s->end && !s->ended)
+                TRY(fill(s, err));
+        *view_out = s->bytes + s->begin;
+        *len_out = s->end - s->begin;
+        return true;
+}
