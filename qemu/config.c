@@ -32,11 +32,11 @@ static bool parse_capabilities(struct cursor *c, struct stream_config *out)
                 else if (strcmp(name, "mapped-ram") == 0)
                         out->mapped_ram = true;
                 else
-                        return cursor_bad(c, ERR_UNSUPPORTED,
-                                          "the stream was written with "
-                                          "capability '%s', which is not known",
-                                          text_escape(name, shown,
-                                                      sizeof shown));
+                        return cursor_bad(
+                                c, ERR_UNSUPPORTED,
+                                "the stream was written with "
+                                "capability '%s', which is not known",
+                                text_escape(name, shown, sizeof shown));
         }
         return true;
 }

@@ -18,8 +18,8 @@ struct ram_blocks {
         struct ram_block *blocks; /* owned */
         unsigned count;
         uint64_t total;
-        bool addresses;      /* x-ignore-shared: each entry has its address   */
-        bool page_sizes;     /* some entry carried a host page size (dropped) */
+        bool addresses;  /* x-ignore-shared: each entry has its address   */
+        bool page_sizes; /* some entry carried a host page size (dropped) */
         uint32_t section_id;
 };
 
