@@ -20,6 +20,10 @@
  * errors.  io_read_some returns 0 bytes at end of file. */
 bool io_write_all(int fd, const void *bytes, size_t len, const char *name,
                   struct err *err);
+/* One writev that makes progress; *done_out > 0. */
+struct iovec;
+bool io_writev(int fd, const struct iovec *vec, int count, size_t *done_out,
+               const char *name, struct err *err);
 bool io_read_some(int fd, void *bytes, size_t size, size_t *len_out,
                   const char *name, struct err *err);
 /* ERR_TRUNCATED when the file ends first. */

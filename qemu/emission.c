@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "qemu/emission.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/limits.h"
+#include "qemu/stream_format.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/uio.h>
+
+/* A record's own bytes: be64, a name in the first of a section, a fill byte. */
+#define RECORD_MAX (8 + 256 + 1)
+
+/* Pages of one PART section: a chunk's at the smallest page size that is
+ * common; smaller pages make several sections. */
+#define SECTION_PAGES 256
+
+struct emission {
+        int fd;
+        const char *name;
+        const struct ram_blocks *blocks;
+        bool footers;
+        uint64_t bytes;
+        /* Heads of records; pages themselves are sent from where they are. */
+        uint8_t heads[SECTION_PAGES * RECORD_MAX + 64];
+        struct iovec vec[2 * SECTION_PAGES + 2];
+        int vec_count;
+};
+
+bool emission_new(int fd, const char *name, const struct ram_blocks *blocks,
+                  bool footers, struct emission **out, struct err *err)
+{
+        struct emission *e = calloc(1, sizeof *e);
+
+        if (!e)
+                return err_nomem(err);
+        e->fd = fd;
+        e->name = name;
+        e->blocks = blocks;
+        e->footers = footers;
+        *out = e;
+        return true;
+}
+
+void emission_free(struct emission *e)
+{
+        free(e);
+}
+
+uint64_t emission_bytes(const struct emission *e)
+{
+        return e->bytes;
+}
+
+static bool write_vec(struct emission *e, struct err *err)
+{
+        struct iovec *v = e->vec;
+        int left = e->vec_count;
+
+        while (left > 0) {
+                int n = left < IOV_MAX ? left : IOV_MAX;
+                size_t done;
+
+                TRY(io_writev(e->fd, v, n, &done, e->name, err));
+                e->bytes += done;
+                while (left > 0 && done >= v->iov_len) {
+                        done -= v->iov_len;
+                        v++;
+                        left--;
+                }
+                if (left > 0) {
+                        v->iov_base = (uint8_t *)v->iov_base + done;
+                        v->iov_len -= done;
+                }
+        }
+        e->vec_count = 0;
+        return true;
+}
+
+static void add(struct emission *e, const uint8_t *bytes, size_t len)
+{
+        struct iovec *last = &e->vec[e->vec_count - 1];
+
+        if (e->vec_count > 0 &&
+            (const uint8_t *)last->iov_base + last->iov_len == bytes) {
+                last->iov_len += len;
+                return;
+        }
+        assert((size_t)e->vec_count < sizeof e->vec / sizeof *e->vec);
+        e->vec[e->vec_count++] = (struct iovec){
+                .iov_base = (void *)(uintptr_t)bytes,
+                .iov_len = len,
+        };
+}
+
+static bool is_zero(const uint8_t *page, size_t size)
+{
+        return page[0] == 0 && memcmp(page, page + 1, size - 1) == 0;
+}
+
+static bool section(struct emission *e, unsigned block, uint64_t offset,
+                    const uint8_t *bytes, size_t pages, uint32_t page_size,
+                    struct err *err)
+{
+        struct emit h;
+        size_t begin;
+
+        emit_init(&h, e->heads, sizeof e->heads);
+        emit_u8(&h, ITEM_PART);
+        emit_u32be(&h, e->blocks->section_id);
+        add(e, e->heads, h.len);
+        for (size_t i = 0; i < pages; i++) {
+                const uint8_t *page = bytes ? bytes + i * page_size : NULL;
+                bool zero = !page || is_zero(page, page_size);
+
+                begin = h.len;
+                emit_u64be(&h, (offset + i * page_size) |
+                                       (zero ? RAM_ZERO : RAM_PAGE) |
+                                       (i > 0 ? RAM_CONTINUE : 0));
+                if (i == 0)
+                        emit_str8(&h, e->blocks->blocks[block].name);
+                if (zero)
+                        emit_u8(&h, 0);
+                add(e, e->heads + begin, h.len - begin);
+                if (!zero)
+                        add(e, page, page_size);
+        }
+        begin = h.len;
+        emit_u64be(&h, RAM_EOS);
+        if (e->footers) {
+                emit_u8(&h, ITEM_FOOTER);
+                emit_u32be(&h, e->blocks->section_id);
+        }
+        add(e, e->heads + begin, h.len - begin);
+        return write_vec(e, err);
+}
+
+bool emission_pages(struct emission *e, unsigned block, uint64_t offset,
+                    const uint8_t *bytes, size_t len, uint32_t page_size,
+                    struct err *err)
+{
+        size_t step = (size_t)SECTION_PAGES * page_size;
+
+        assert(len % page_size == 0 && offset % page_size == 0);
+        for (size_t at = 0; at < len; at += step) {
+                size_t now = len - at < step ? len - at : step;
+
+                TRY(section(e, block, offset + at, bytes ? bytes + at : NULL,
+                            now / page_size, page_size, err));
+        }
+        return true;
+}
+
+void emission_link(uint8_t out[EMISSION_LINK_SIZE])
+{
+        struct emit e;
+
+        emit_init(&e, out, EMISSION_LINK_SIZE);
+        emit_u8(&e, ITEM_COMMAND);
+        emit_u16be(&e, COMMAND_OPEN_RETURN_PATH);
+        emit_u16be(&e, 0);
+        emit_u8(&e, ITEM_COMMAND);
+        emit_u16be(&e, COMMAND_PING);
+        emit_u16be(&e, 4);
+        emit_u32be(&e, 1);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * emission: RAM sections and link commands, written for a destination.
+ * (spec/migration-stream.md, "What restore writes")
+ */
+#ifndef STASIS_QEMU_EMISSION_H
+#define STASIS_QEMU_EMISSION_H
+
+#include "qemu/ram.h"
+
+struct emission;
+
+/* blocks: borrowed; fd: borrowed, blocking. */
+bool emission_new(int fd, const char *name, const struct ram_blocks *blocks,
+                  bool footers, struct emission **out, struct err *err);
+void emission_free(struct emission *e);
+
+/* One PART section with the pages of a chunk; offset and len are multiples of
+ * page_size.  bytes NULL: zero pages. */
+bool emission_pages(struct emission *e, unsigned block, uint64_t offset,
+                    const uint8_t *bytes, size_t len, uint32_t page_size,
+                    struct err *err);
+
+/* Commands OPEN_RETURN_PATH and PING 1, which stand before RAM's START. */
+#define EMISSION_LINK_SIZE 14
+void emission_link(uint8_t out[EMISSION_LINK_SIZE]);
+
+uint64_t emission_bytes(const struct emission *e);
+
+#endif

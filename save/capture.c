@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "save/capture.h"
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "base/spool.h"
+#include "base/text.h"
+#include "format/name.h"
+#include "format/writer.h"
+#include "qemu/stream.h"
+#include "qemu/unsent.h"
+#include "save/assemble.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* An item told before the manifest could be written. */
+struct held_item {
+        struct stream_item item;
+        uint64_t len;
+};
+
+#define HELD_MAX    1024
+#define HELD_MEMORY MiB
+
+struct capture {
+        const struct capture_options *options;
+        const char *out_name;
+        struct writer *writer;
+        struct stream *stream;
+        struct assembler *assembler;
+        const struct ram_blocks *blocks; /* the stream's */
+        struct progress *progress;
+        uint64_t unreported; /* bytes of RAM not yet told to progress */
+        /* The manifest comes first and names the RAMBlocks: what the stream
+         * has before RAM's START is held back until then. */
+        bool manifest_written;
+        struct held_item *held; /* HELD_MAX */
+        unsigned held_count;
+        struct spool *held_bytes;
+        json_t *state;
+        json_t *devices; /* in state */
+        struct unsent *unsent;
+        /* The item that is being told, and its open chunk. */
+        struct stream_item item;
+        struct chunk *chunk;
+        uint64_t item_len;
+        char item_dir[512];
+};
+
+/* The writer's tag of chunks that are not RAM. */
+#define NO_TAG UINT64_MAX
+
+/* Told to progress at most this often. */
+#define REPORT_BYTES (16 * MiB)
+
+static void written(void *arg, uint64_t tag, uint64_t data_offset,
+                    uint32_t stored_len)
+{
+        struct capture *c = arg;
+
+        if (tag != NO_TAG)
+                assembler_written(c->assembler, tag, data_offset, stored_len);
+}
+
+static void begin_item(struct capture *c, const struct stream_item *item)
+{
+        c->item = *item;
+        c->item_len = 0;
+        name_stream_dir(item->number, item->kind, item->idstr, c->item_dir);
+        unsent_section(c->unsent, item->idstr);
+}
+
+static bool add_bytes(struct capture *c, const uint8_t *p, size_t len,
+                      struct err *err)
+{
+        unsent_bytes(c->unsent, p, len);
+        while (len > 0) {
+                size_t now;
+
+                if (!c->chunk) {
+                        TRY(writer_borrow(c->writer, &c->chunk, err));
+                        memcpy(c->chunk->dir, c->item_dir, sizeof c->item_dir);
+                        c->chunk->address = c->item_len;
+                        c->chunk->len = 0;
+                        c->chunk->drop_zero = false;
+                        c->chunk->tag = NO_TAG;
+                }
+                now = CHUNK_SIZE - c->chunk->len;
+                if (now > len)
+                        now = len;
+                memcpy(c->chunk->bytes + c->chunk->len, p, now);
+                c->chunk->len += now;
+                c->item_len += now;
+                p += now;
+                len -= now;
+                if (c->chunk->len == CHUNK_SIZE)
+                        TRY(writer_submit(c->writer, steal(c->chunk), err));
+        }
+        return true;
+}
+
+static bool note_device(struct capture *c, struct err *err)
+{
+        const struct stream_item *i = &c->item;
+        json_t *device;
+
+        if (strcmp(i->kind, "full") != 0 && strcmp(i->kind, "early") != 0)
+                return true;
+        device = json_pack("{s:s, s:I, s:I, s:I, s:I}", "idstr", i->idstr,
+                           "instance_id", (json_int_t)i->instance_id,
+                           "version_id", (json_int_t)i->version_id, "item",
+                           (json_int_t)i->number, "bytes",
+                           (json_int_t)c->item_len);
+        if (!device || json_array_append_new(c->devices, device) != 0)
+                return err_nomem(err);
+        return true;
+}
+
+static bool end_item(struct capture *c, struct err *err)
+{
+        if (c->chunk)
+                TRY(writer_submit(c->writer, steal(c->chunk), err));
+        return note_device(c, err);
+}
+
+static bool begin(void *arg, const struct stream_item *item, struct err *err)
+{
+        struct capture *c = arg;
+
+        if (c->manifest_written) {
+                begin_item(c, item);
+                return true;
+        }
+        if (c->held_count == HELD_MAX)
+                return err_set(err, ERR_LIMIT, "more than %d items before RAM",
+                               HELD_MAX);
+        c->held[c->held_count++] = (struct held_item){.item = *item};
+        return true;
+}
+
+static bool bytes(void *arg, const uint8_t *p, size_t len, struct err *err)
+{
+        struct capture *c = arg;
+
+        if (c->manifest_written)
+                return add_bytes(c, p, len, err);
+        c->held[c->held_count - 1].len += len;
+        return spool_append(c->held_bytes, p, len, err);
+}
+
+static bool end(void *arg, struct err *err)
+{
+        struct capture *c = arg;
+
+        return !c->manifest_written || end_item(c, err);
+}
+
+static bool write_held(struct capture *c, struct err *err)
+{
+        const uint8_t *p;
+
+        TRY(spool_view(c->held_bytes, &p, err));
+        for (unsigned i = 0; i < c->held_count; i++) {
+                begin_item(c, &c->held[i].item);
+                TRY(add_bytes(c, p, (size_t)c->held[i].len, err));
+                TRY(end_item(c, err));
+                p += c->held[i].len;
+        }
+        return spool_reset(c->held_bytes, err);
+}
+
+static bool put(json_t *object, const char *key, json_t *value, struct err *err)
+{
+        if (!value || json_object_set_new(object, key, value) != 0)
+                return err_nomem(err);
+        return true;
+}
+
+static json_t *describe_blocks(const struct ram_blocks *blocks)
+{
+        json_t *list = json_array();
+
+        for (unsigned i = 0; list && i < blocks->count; i++) {
+                const struct ram_block *b = &blocks->blocks[i];
+                char dir[512];
+                json_t *block = json_pack("{s:s, s:s, s:I}", "name", b->name,
+                                          "dir", name_ram_dir(b->name, dir),
+                                          "size", (json_int_t)b->size);
+
+                if (!block || json_array_append_new(list, block) != 0) {
+                        json_decref(list);
+                        return NULL;
+                }
+        }
+        return list;
+}
+
+/* What the VM was asked for, and what only the stream knows for sure. */
+static bool write_manifest(struct capture *c, struct err *err)
+{
+        const char *type = stream_machine(c->stream);
+        json_t *m = json_deep_copy(c->options->manifest), *machine;
+        bool ok;
+
+        machine = json_object_get(m, "machine");
+        if (!machine && m && put(m, "machine", json_object(), err))
+                machine = json_object_get(m, "machine");
+        ok = machine != NULL || err_nomem(err);
+        ok = ok && (!type[0] || put(machine, "type", json_string(type), err));
+        ok = ok && put(m, "ram_blocks", describe_blocks(c->blocks), err);
+        ok = ok && writer_manifest(c->writer, m, err);
+        json_decref(m);
+        return ok;
+}
+
+static bool ram_start(void *arg, const struct ram_blocks *blocks,
+                      struct err *err)
+{
+        struct capture *c = arg;
+
+        c->blocks = blocks;
+        unsent_blocks(c->unsent, blocks);
+        TRY(assembler_new(c->writer, blocks, c->options->spool_dir,
+                          &c->assembler, err));
+        TRY(write_manifest(c, err));
+        c->manifest_written = true;
+        return write_held(c, err);
+}
+
+static bool page(void *arg, unsigned block, uint64_t offset,
+                 enum page_kind kind, const uint8_t *p, size_t len,
+                 struct err *err)
+{
+        struct capture *c = arg;
+        uint32_t page_size = stream_page_size(c->stream);
+
+        c->unreported += page_size;
+        if (c->unreported >= REPORT_BYTES) {
+                TRY(progress_add(c->progress, c->unreported, err));
+                c->unreported = 0;
+        }
+        return assembler_page(c->assembler, page_size, block, offset, kind, p,
+                              len, err);
+}
+
+static bool ram_end(void *arg, struct err *err)
+{
+        struct capture *c = arg;
+
+        TRY(assembler_end(c->assembler, err));
+        TRY(progress_add(c->progress, c->unreported, err));
+        c->unreported = 0;
+        return true;
+}
+
+static bool vmdesc(void *arg, const uint8_t *json, size_t len, struct err *err)
+{
+        struct capture *c = arg;
+
+        return writer_member(c->writer, "stasis/vmdesc.json", json, len, err);
+}
+
+/* A range that never came: explained and noted, or the save fails. */
+static bool missing(void *arg, unsigned block, uint64_t offset, uint64_t len,
+                    struct err *err)
+{
+        struct capture *c = arg;
+        const struct ram_block *b = &c->blocks->blocks[block];
+        const char *why = unsent_reason(c->unsent, block);
+        json_t *absent = json_object_get(c->state, "absent");
+        json_t *range;
+        char shown[300];
+
+        text_escape(b->name, shown, sizeof shown);
+        if (!why) {
+                err_in_section(err, shown);
+                return err_set(err, ERR_CORRUPT,
+                               "0x%" PRIx64 " bytes at 0x%" PRIx64
+                               " were never sent%s",
+                               len, offset,
+                               stream_saw_multifd(c->stream)
+                                       ? ": the source used multifd, whose "
+                                         "pages are not in this stream; switch "
+                                         "the capability off"
+                                       : "");
+        }
+        range = json_pack("{s:s, s:I, s:I, s:s}", "block", b->name, "offset",
+                          (json_int_t)offset, "length", (json_int_t)len,
+                          "reason", why);
+        if (!range || json_array_append_new(absent, range) != 0)
+                return err_nomem(err);
+        return true;
+}
+
+static bool write_state(struct capture *c, struct err *err)
+{
+        uint32_t page_size = stream_page_size(c->stream);
+
+        if (!c->assembler)
+                return err_set(err, ERR_CORRUPT, "the stream has no RAM");
+        TRY(put(c->state, "absent", json_array(), err));
+        TRY(assembler_missing(c->assembler, missing, c, err));
+        TRY(put(c->state, "target_page_size", json_integer(page_size), err));
+        TRY(put(c->state, "section_footers",
+                json_boolean(stream_has_footers(c->stream)), err));
+        TRY(put(c->state, "section_split", json_string(stream_split(c->stream)),
+                err));
+        if (c->options->complete)
+                TRY(c->options->complete(c->options->arg, c->state, err));
+        return writer_state(c->writer, c->state, err);
+}
+
+static void fill_report(const struct capture *c, const struct source *source,
+                        struct capture_report *report)
+{
+        *report = (struct capture_report){
+                .stream_bytes = source_offset(source),
+                .snapshot_bytes = writer_size(c->writer),
+                .ram_bytes = c->blocks->total,
+                .zero_bytes = assembler_zero_bytes(c->assembler),
+                .pages_again = assembler_pages_again(c->assembler),
+                .trailing_bytes = stream_trailing(c->stream),
+        };
+}
+
+static bool idle(void *arg, struct err *err)
+{
+        struct capture *c = arg;
+        bool at_end;
+
+        /* Mid-stream: only whether the sender is well is of interest. */
+        return c->options->quiet(c->options->arg, &at_end, err);
+}
+
+static bool at_end(void *arg, bool *out, struct err *err)
+{
+        struct capture *c = arg;
+
+        return c->options->quiet(c->options->arg, out, err);
+}
+
+static bool run(struct capture *c, struct source *source,
+                struct capture_report *report, struct err *err)
+{
+        struct stream_options options = {
+                .spool_dir = c->options->spool_dir,
+                .at_end = c->options->quiet ? at_end : NULL,
+                .arg = c,
+        };
+        struct stream_events events = {
+                .item_begin = begin,
+                .item_bytes = bytes,
+                .item_end = end,
+                .ram_start = ram_start,
+                .page = page,
+                .ram_end = ram_end,
+                .vmdesc = vmdesc,
+                .arg = c,
+        };
+
+        TRY(stream_new(source, &events, &options, &c->stream, err));
+        progress_phase(c->progress, "saving", c->options->expected_bytes);
+        TRY(stream_run(c->stream, err));
+        TRY(write_state(c, err));
+        TRY(writer_finish(c->writer, err));
+        fill_report(c, source, report);
+        return true;
+}
+
+static bool prepare(struct capture *c, int out_fd, struct err *err)
+{
+        const struct capture_options *o = c->options;
+        struct writer_options options = {
+                .compress = o->compress,
+                .level = o->level,
+                .threads = o->threads,
+                .mtime = o->time,
+                .spool_dir = o->spool_dir,
+                .written = written,
+                .arg = c,
+        };
+
+        c->state = json_object();
+        c->devices = json_array();
+        c->unsent = unsent_new();
+        c->held = calloc(HELD_MAX, sizeof *c->held);
+        if (!c->state || !c->devices || !c->unsent || !c->held)
+                return err_nomem(err);
+        TRY(put(c->state, "devices", json_incref(c->devices), err));
+        TRY(spool_new(o->spool_dir, HELD_MEMORY, &c->held_bytes, err));
+        return writer_new(out_fd, c->out_name, true, &options, &c->writer, err);
+}
+
+static void release(struct capture *c)
+{
+        if (c->chunk)
+                writer_return(c->writer, c->chunk);
+        assembler_free(c->assembler);
+        writer_free(c->writer);
+        stream_free(c->stream);
+        spool_free(c->held_bytes);
+        free(c->held);
+        unsent_free(c->unsent);
+        json_decref(c->devices);
+        json_decref(c->state);
+}
+
+bool capture_run(int in_fd, const char *in_name, int out_fd,
+                 const char *out_name, const struct capture_options *options,
+                 struct capture_report *report, struct err *err)
+{
+        struct capture c = {
+                .options = options,
+                .out_name = out_name,
+                .progress = options->progress,
+        };
+        struct source *source = NULL;
+        bool ok;
+
+        ok = prepare(&c, out_fd, err) &&
+             source_new(in_fd, in_name, options->quiet ? idle : NULL, &c,
+                        &source, err) &&
+             run(&c, source, report, err);
+        if (!ok && c.stream)
+                err_doing(err, "reading the migration stream");
+        release(&c);
+        source_free(source);
+        return ok;
+}
