@@ -33,8 +33,9 @@ struct capture {
         const struct ram_blocks *blocks; /* the stream's */
         struct progress *progress;
         uint64_t unreported; /* bytes of RAM not yet told to progress */
-        /* The manifest comes first and names the RAMBlocks: what the stream
-         * has before RAM's START is held back until then. */
+        /* The manifest comes first and tells RAMBlocks and target page size,
+         * so that a pipe can be read: what the stream has before its first
+         * page is held back. */
         bool manifest_written;
         struct held_item *held; /* HELD_MAX */
         unsigned held_count;
@@ -209,6 +210,8 @@ static bool write_manifest(struct capture *c, struct err *err)
                 machine = json_object_get(m, "machine");
         ok = machine != NULL || err_nomem(err);
         ok = ok && (!type[0] || put(machine, "type", json_string(type), err));
+        ok = ok && put(m, "target_page_size",
+                       json_integer(stream_page_size(c->stream)), err);
         ok = ok && put(m, "ram_blocks", describe_blocks(c->blocks), err);
         ok = ok && writer_manifest(c->writer, m, err);
         json_decref(m);
@@ -222,8 +225,13 @@ static bool ram_start(void *arg, const struct ram_blocks *blocks,
 
         c->blocks = blocks;
         unsent_blocks(c->unsent, blocks);
-        TRY(assembler_new(c->writer, blocks, c->options->spool_dir,
-                          &c->assembler, err));
+        return assembler_new(c->writer, blocks, c->options->spool_dir,
+                             &c->assembler, err);
+}
+
+/* With the first page, or at the end of RAM that has none. */
+static bool begin_snapshot(struct capture *c, struct err *err)
+{
         TRY(write_manifest(c, err));
         c->manifest_written = true;
         return write_held(c, err);
@@ -236,6 +244,8 @@ static bool page(void *arg, unsigned block, uint64_t offset,
         struct capture *c = arg;
         uint32_t page_size = stream_page_size(c->stream);
 
+        if (!c->manifest_written)
+                TRY(begin_snapshot(c, err));
         c->unreported += page_size;
         if (c->unreported >= REPORT_BYTES) {
                 TRY(progress_add(c->progress, c->unreported, err));
@@ -249,6 +259,8 @@ static bool ram_end(void *arg, struct err *err)
 {
         struct capture *c = arg;
 
+        if (!c->manifest_written)
+                TRY(begin_snapshot(c, err));
         TRY(assembler_end(c->assembler, err));
         TRY(progress_add(c->progress, c->unreported, err));
         c->unreported = 0;
@@ -296,13 +308,10 @@ static bool missing(void *arg, unsigned block, uint64_t offset, uint64_t len,
 
 static bool write_state(struct capture *c, struct err *err)
 {
-        uint32_t page_size = stream_page_size(c->stream);
-
         if (!c->assembler)
                 return err_set(err, ERR_CORRUPT, "the stream has no RAM");
         TRY(put(c->state, "absent", json_array(), err));
         TRY(assembler_missing(c->assembler, missing, c, err));
-        TRY(put(c->state, "target_page_size", json_integer(page_size), err));
         TRY(put(c->state, "section_footers",
                 json_boolean(stream_has_footers(c->stream)), err));
         TRY(put(c->state, "section_split", json_string(stream_split(c->stream)),
