@@ -56,7 +56,8 @@ bool publish_open(const char *path, unsigned flags, struct publish **out,
 /* The descriptor: O_RDWR, stays owned by p. */
 int publish_fd(const struct publish *p);
 /* fsync, link or rename into place, fsync the directory.  On failure nothing
- * has appeared.  A file that came into being under the name meanwhile is
+ * has appeared (only when the directory cannot be synced may an older file
+ * already have been replaced by the whole new one).  A file that came into being under the name meanwhile is
  * ERR_IO, unless PUBLISH_REPLACE. */
 bool publish_commit(struct publish *p, struct err *err);
 /* Frees p; without a commit before, the file vanishes.  NULL is fine. */

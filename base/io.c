@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/io.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/progress.h"
+
+/* Waits on a descriptor that was made non-blocking by somebody else. */
+static bool wait_for(int fd, short events, const char *name, struct err *err)
+{
+        struct pollfd p = {.fd = fd, .events = events};
+
+        if (poll(&p, 1, -1) < 0 && errno != EINTR) {
+                err_os(err, errno, "poll");
+                return err_in_file(err, name);
+        }
+        return true;
+}
+
+bool io_write_all(int fd, const void *bytes, size_t len, const char *name,
+                  struct err *err)
+{
+        const uint8_t *p = bytes;
+
+        while (len > 0) {
+                ssize_t n = write(fd, p, len);
+
+                if (n >= 0) {
+                        p += n;
+                        len -= (size_t)n;
+                } else if (errno == EAGAIN) {
+                        TRY(wait_for(fd, POLLOUT, name, err));
+                } else if (errno != EINTR) {
+                        err_os(err, errno, "write");
+                        return err_in_file(err, name);
+                } else if (progress_cancelled(err)) {
+                        /* A reader that stalls must not make Ctrl-C wait. */
+                        return false;
+                }
+        }
+        return true;
+}
+
+bool io_writev(int fd, const struct iovec *vec, int count, size_t *done_out,
+               const char *name, struct err *err)
+{
+        for (;;) {
+                ssize_t n = writev(fd, vec, count);
+
+                if (n >= 0) {
+                        *done_out = (size_t)n;
+                        return true;
+                }
+                if (errno == EAGAIN) {
+                        TRY(wait_for(fd, POLLOUT, name, err));
+                } else if (errno != EINTR) {
+                        err_os(err, errno, "write");
+                        return err_in_file(err, name);
+                } else if (progress_cancelled(err)) {
+                        return false;
+                }
+        }
+}
+
+bool io_read_some(int fd, void *bytes, size_t size, size_t *len_out,
+                  const char *name, struct err *err)
+{
+        for (;;) {
+                ssize_t n = read(fd, bytes, size);
+
+                if (n >= 0) {
+                        *len_out = (size_t)n;
+                        return true;
+                }
+                if (errno == EAGAIN) {
+                        TRY(wait_for(fd, POLLIN, name, err));
+                } else if (errno != EINTR) {
+                        err_os(err, errno, "read");
+                        return err_in_file(err, name);
+                }
+        }
+}
+
+static bool ends_early(size_t wanted, size_t got, const char *name,
+                       struct err *err)
+{
+        err_set(err, ERR_TRUNCATED, "needs %zu bytes, ends after %zu", wanted,
+                got);
+        return err_in_file(err, name);
+}
+
+bool io_read_all(int fd, void *bytes, size_t len, const char *name,
+                 struct err *err)
+{
+        size_t done = 0;
+
+        while (done < len) {
+                size_t n;
+
+                TRY(io_read_some(fd, (uint8_t *)bytes + done, len - done, &n,
+                                 name, err));
+                if (n == 0)
+                        return ends_early(len, done, name, err);
+                done += n;
+        }
+        return true;
+}
+
+bool io_pread_all(int fd, void *bytes, size_t len, uint64_t offset,
+                  const char *name, struct err *err)
+{
+        size_t done = 0;
+
+        while (done < len) {
+                ssize_t n = pread(fd, (uint8_t *)bytes + done, len - done,
+                                  (off_t)(offset + done));
+
+                if (n == 0) {
+                        ends_early(len, done, name, err);
+                        return err_at(err, offset);
+                }
+                if (n > 0) {
+                        done += (size_t)n;
+                } else if (errno != EINTR) {
+                        err_os(err, errno, "read");
+                        err_at(err, offset + done);
+                        return err_in_file(err, name);
+                }
+        }
+        return true;
+}
+
+bool io_pwrite_all(int fd, const void *bytes, size_t len, uint64_t offset,
+                   const char *name, struct err *err)
+{
+        size_t done = 0;
+
+        while (done < len) {
+                ssize_t n = pwrite(fd, (const uint8_t *)bytes + done,
+                                   len - done, (off_t)(offset + done));
+
+                if (n >= 0) {
+                        done += (size_t)n;
+                } else if (errno != EINTR) {
+                        err_os(err, errno, "write");
+                        err_at(err, offset + done);
+                        return err_in_file(err, name);
+                }
+        }
+        return true;
+}
+
+bool io_open_read(const char *path, int *fd_out, struct err *err)
+{
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        if (fd < 0) {
+                err_os(err, errno, "open");
+                return err_in_file(err, path);
+        }
+        *fd_out = fd;
+        return true;
+}
+
+static bool grow(char **bytes, size_t *size, size_t max, struct err *err)
+{
+        size_t bigger = *size ? *size * 2 : 4096;
+        char *p;
+
+        if (bigger > max + 1)
+                bigger = max + 1;
+        p = realloc(*bytes, bigger + 1);
+        if (!p)
+                return err_nomem(err);
+        *bytes = p;
+        *size = bigger;
+        return true;
+}
+
+bool io_read_file(const char *path, size_t max, char **bytes_out,
+                  size_t *len_out, struct err *err)
+{
+        CLEANUP_FREE char *bytes = NULL;
+        CLEANUP_FD int fd = -1;
+        size_t size = 0, len = 0, n;
+
+        TRY(io_open_read(path, &fd, err));
+        do {
+                if (len == size)
+                        TRY(grow(&bytes, &size, max, err));
+                TRY(io_read_some(fd, bytes + len, size - len, &n, path, err));
+                len += n;
+                if (len > max) {
+                        err_set(err, ERR_LIMIT, "longer than %zu bytes", max);
+                        return err_in_file(err, path);
+                }
+        } while (n > 0);
+        bytes[len] = '\0';
+        *bytes_out = steal(bytes);
+        *len_out = len;
+        return true;
+}
+
+bool io_open_unlinked(const char *dir, int *fd_out, struct err *err)
+{
+        CLEANUP_FREE char *path = NULL;
+        int fd;
+
+        if (!dir)
+                dir = getenv("TMPDIR");
+        if (!dir || !dir[0])
+                dir = "/var/tmp";
+        fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
+        if (fd < 0) {
+                if (asprintf(&path, "%s/.stasis-XXXXXX", dir) < 0) {
+                        path = NULL;
+                        return err_nomem(err);
+                }
+                fd = mkostemp(path, O_CLOEXEC);
+                if (fd >= 0)
+                        unlink(path);
+        }
+        if (fd < 0) {
+                err_os(err, errno, "creating a temporary file");
+                return err_in_file(err, dir);
+        }
+        *fd_out = fd;
+        return true;
+}
+
+bool io_set_nonblock(int fd, bool on, struct err *err)
+{
+        int flags = fcntl(fd, F_GETFL);
+
+        if (flags < 0)
+                return err_os(err, errno, "fcntl");
+        flags = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+        if (fcntl(fd, F_SETFL, flags) < 0)
+                return err_os(err, errno, "fcntl");
+        return true;
+}
