@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The flag that a signal sets is the one thing here that the process has only
+ * once, as it has its signals only once.
+ */
 #include "base/progress.h"
 
-#include "base/text.h"
-
-#include <inttypes.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,16 +13,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TTY_SECONDS  0.2
-#define JSON_SECONDS 0.5
+#include "base/text.h"
+
+#define TERMINAL_INTERVAL 0.2 /* seconds */
+#define JSON_INTERVAL     0.5
 
 struct progress {
-        int fd;   /* JSON lines; -1: none */
-        bool tty; /* draw on stderr       */
-        bool drawn;
-        char phase[32];
+        int fd; /* < 0: the terminal, if `terminal` */
+        bool terminal, drawn;
+        char phase[32]; /* "": none yet */
         uint64_t done, total;
-        double begun, told; /* seconds, of the monotonic clock */
+        double began, shown; /* seconds on the monotonic clock */
 };
 
 static volatile sig_atomic_t caught;
@@ -36,74 +39,90 @@ static double now(void)
 bool progress_new(int fd, struct progress **out, struct err *err)
 {
         struct progress *p = calloc(1, sizeof *p);
+        const char *term = getenv("TERM");
 
         if (!p)
                 return err_nomem(err);
         p->fd = fd;
-        p->tty = fd < 0 && isatty(STDERR_FILENO);
+        p->terminal = fd < 0 && isatty(STDERR_FILENO) &&
+                      !(term && !strcmp(term, "dumb"));
         *out = p;
         return true;
 }
 
-static void draw(struct progress *p)
-{
-        double seconds = now() - p->begun;
-        double rate = seconds > 0 ? (double)p->done / seconds : 0;
-        char done[32], total[32], speed[32];
-
-        text_bytes(p->done, done, sizeof done);
-        text_bytes((uint64_t)rate, speed, sizeof speed);
-        fprintf(stderr, "\r\033[K%s: %s", p->phase, done);
-        if (p->total)
-                fprintf(stderr, " of %s (%.0f %%)",
-                        text_bytes(p->total, total, sizeof total),
-                        100.0 * (double)p->done / (double)p->total);
-        fprintf(stderr, ", %s/s", speed);
-        if (p->total > p->done && rate > 0)
-                fprintf(stderr, ", %.0f s left",
-                        (double)(p->total - p->done) / rate);
-        p->drawn = true;
-}
-
-static void write_json(struct progress *p)
+static void show_json(struct progress *p, double seconds)
 {
         char line[256], total[32] = "null";
-        int len;
+        ssize_t n;
 
         if (p->total)
-                snprintf(total, sizeof total, "%" PRIu64, p->total);
-        len = snprintf(line, sizeof line,
-                       "{\"phase\":\"%s\",\"done\":%" PRIu64
-                       ",\"total\":%s,\"seconds\":%.3f}\n",
-                       p->phase, p->done, total, now() - p->begun);
-        /* Who listens may have gone; the work goes on. */
-        if (write(p->fd, line, (size_t)len) < 0)
+                snprintf(total, sizeof total, "%llu",
+                         (unsigned long long)p->total);
+        snprintf(line, sizeof line,
+                 "{\"phase\":\"%s\",\"done\":%llu,\"total\":%s,"
+                 "\"seconds\":%.3f}\n",
+                 p->phase, (unsigned long long)p->done, total, seconds);
+        do
+                n = write(p->fd, line, strlen(line));
+        while (n < 0 && errno == EINTR);
+        /* Nobody listens any more: the work matters, its display does not. */
+        if (n < 0 && errno != EAGAIN)
                 p->fd = -1;
 }
 
-static void tell(struct progress *p)
+static void show_terminal(struct progress *p, double seconds)
 {
-        p->told = now();
+        char done[32], total[32], rate[32], rest[96] = "";
+        double per_second = seconds > 0 ? (double)p->done / seconds : 0;
+
+        text_bytes(p->done, done, sizeof done);
+        text_bytes((uint64_t)per_second, rate, sizeof rate);
+        if (p->total) {
+                uint64_t left = p->total > p->done ? p->total - p->done : 0;
+
+                text_bytes(p->total, total, sizeof total);
+                snprintf(
+                        rest, sizeof rest, " of %s (%u %%)", total,
+                        (unsigned)(100.0 * (double)p->done / (double)p->total));
+                if (per_second > 0 && seconds > 1)
+                        snprintf(rest + strlen(rest),
+                                 sizeof rest - strlen(rest), ", %.0f s left",
+                                 (double)left / per_second);
+        }
+        fprintf(stderr, "\r\033[K%s: %s%s, %s/s", p->phase, done, rest, rate);
+        fflush(stderr);
+        p->drawn = true;
+}
+
+static void show(struct progress *p, double at)
+{
+        p->shown = at;
         if (p->fd >= 0)
-                write_json(p);
-        else if (p->tty)
-                draw(p);
+                show_json(p, at - p->began);
+        else if (p->terminal)
+                show_terminal(p, at - p->began);
 }
 
 void progress_pause(struct progress *p)
 {
-        if (p && p->drawn)
+        if (p && p->drawn) {
                 fputs("\r\033[K", stderr);
-        if (p)
+                fflush(stderr);
                 p->drawn = false;
+        }
+}
+
+static void end_phase(struct progress *p)
+{
+        if (p->phase[0])
+                show(p, now());
 }
 
 void progress_free(struct progress *p)
 {
         if (!p)
                 return;
-        if (p->phase[0] && p->fd >= 0)
-                write_json(p);
+        end_phase(p);
         progress_pause(p);
         free(p);
 }
@@ -112,41 +131,55 @@ void progress_phase(struct progress *p, const char *phase, uint64_t total)
 {
         if (!p)
                 return;
-        if (p->phase[0] && p->fd >= 0)
-                write_json(p);
+        end_phase(p);
         snprintf(p->phase, sizeof p->phase, "%s", phase);
         p->done = 0;
         p->total = total;
-        p->begun = now();
-        tell(p);
+        p->began = now();
+        show(p, p->began);
 }
 
 bool progress_add(struct progress *p, uint64_t bytes, struct err *err)
 {
-        if (progress_cancelled(err))
-                return false;
+        double at;
+
         if (!p)
                 return true;
+        if (progress_cancelled(err))
+                return false;
         p->done += bytes;
-        if (now() - p->told >= (p->fd >= 0 ? JSON_SECONDS : TTY_SECONDS))
-                tell(p);
+        if (p->fd < 0 && !p->terminal)
+                return true;
+        at = now();
+        if (at - p->shown >= (p->fd >= 0 ? JSON_INTERVAL : TERMINAL_INTERVAL))
+                show(p, at);
         return true;
 }
 
 static void on_signal(int sig)
 {
+        if (caught) {
+                /* Asked twice. */
+                signal(sig, SIG_DFL);
+                raise(sig);
+                return;
+        }
         caught = sig;
 }
 
 void progress_catch_signals(void)
 {
-        static const int sigs[] = {SIGINT, SIGTERM, SIGHUP};
-        /* SA_RESETHAND: the second one kills at once. */
-        struct sigaction a = {.sa_handler = on_signal,
-                              .sa_flags = (int)SA_RESETHAND};
+        static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+        struct sigaction old, sa = {.sa_handler = on_signal};
 
-        for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++)
-                sigaction(sigs[i], &a, NULL);
+        sigemptyset(&sa.sa_mask);
+        for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+                /* nohup, and jobs in the background of a script. */
+                if (sigaction(signals[i], NULL, &old) == 0 &&
+                    old.sa_handler == SIG_IGN)
+                        continue;
+                sigaction(signals[i], &sa, NULL);
+        }
         signal(SIGPIPE, SIG_IGN);
 }
 
@@ -157,9 +190,13 @@ int progress_signal(void)
 
 bool progress_cancelled(struct err *err)
 {
-        if (!caught)
+        int sig = caught;
+
+        if (!sig)
                 return false;
-        err_set(err, ERR_CANCELLED, "interrupted by signal %d (%s)",
-                (int)caught, strsignal(caught));
+        err_set(err, ERR_CANCELLED, "cancelled by %s",
+                sig == SIGINT    ? "SIGINT"
+                : sig == SIGTERM ? "SIGTERM"
+                                 : "SIGHUP");
         return true;
 }

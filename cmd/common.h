@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * common: what every command shares: its options by the same names, the one
+ * place that prints an error, and the sink for messages.  A command reads:
+ *
+ *      if (!cmd_parse(self, argc, argv, &o, &operands, &code))
+ *              return code;
+ *      if (!do_it(&o, &operands, &err))
+ *              return cmd_fail(self, &err);
+ *      return 0;
+ */
+#ifndef STASIS_CMD_COMMON_H
+#define STASIS_CMD_COMMON_H
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/options.h"
+
+#include <limits.h>
+
+/* Prints "stasis CMD: LINE" on stderr and returns the exit code. */
+int cmd_fail(const struct command *self, const struct err *err);
+
+/* Parses; false: nothing is left to do but to return *code_out. */
+bool cmd_parse(const struct command *self, int argc, char **argv, void *dest,
+               struct operands *operands, int *code_out);
+
+/* A log_sink; arg is the struct command that runs. */
+void cmd_log(void *arg, enum log_level level, const char *module,
+             const char *text);
+
+/* FILE, or "-": standard input, duplicated.  A terminal is ERR_USAGE.
+ * *name_out: for errors; borrowed. */
+bool cmd_open_input(const char *operand, int *fd_out, const char **name_out,
+                    struct err *err);
+
+/* "none" or "zstd[:LEVEL]"; NULL: the default, zstd:1. */
+bool cmd_parse_compress(const char *text, bool *compress_out, int *level_out,
+                        struct err *err);
+
+/* `unsigned threads` in an options struct starts as CMD_THREADS_DEFAULT. */
+#define CMD_THREADS_DEFAULT UINT_MAX
+unsigned cmd_threads(unsigned given);
+
+/* Rows of option tables; the options struct has a member of that name:
+ * const char *compress, unsigned threads, int progress (start it as -1),
+ * const char *spool, bool json. */
+#define CMD_OPTION_COMPRESS(type)                                              \
+        {                                                                      \
+                .name = "compress", .kind = OPTION_STRING,                     \
+                .offset = offsetof(type, compress), .value = "METHOD",         \
+                .help = "none, or zstd:LEVEL from -7 to 19 (default: zstd:1)", \
+        }
+#define CMD_OPTION_THREADS(type)                                               \
+        {                                                                      \
+                .name = "threads", .kind = OPTION_COUNT,                       \
+                .offset = offsetof(type, threads), .value = "N",               \
+                .help = "use N worker threads (default: one for each CPU; "    \
+                        "0: none beside the main one)",                        \
+                .max = 256,                                                    \
+        }
+#define CMD_OPTION_PROGRESS(type)                                              \
+        {                                                                      \
+                .name = "progress", .kind = OPTION_FD,                         \
+                .offset = offsetof(type, progress), .value = "FD",             \
+                .help = "write progress to descriptor FD, one JSON object a "  \
+                        "line (default: shown if stderr is a terminal)",       \
+        }
+#define CMD_OPTION_SPOOL(type)                                                 \
+        {                                                                      \
+                .name = "spool", .kind = OPTION_DIR,                           \
+                .offset = offsetof(type, spool), .value = "DIR",               \
+                .help = "where unlinked temporary files are made when they "   \
+                        "are needed (default: $TMPDIR or /var/tmp)",           \
+        }
+#define CMD_OPTION_JSON(type)                                                  \
+        {                                                                      \
+                .name = "json", .kind = OPTION_FLAG,                           \
+                .offset = offsetof(type, json),                                \
+                .help = "print JSON, for programs",                            \
+        }
+
+#endif
