@@ -15,16 +15,24 @@
 #include "base/cleanup.h"
 #include "base/progress.h"
 
+/* An interrupted call is repeated, unless the signal asks us to end: a peer
+ * that stalls must not make Ctrl-C wait. */
+static bool go_on(int os, const char *call, const char *name, struct err *err)
+{
+        if (os == EINTR && !progress_cancelled(err))
+                return true;
+        err_os(err, os, "%s", call);
+        return err_in_file(err, name);
+}
+
 /* Waits on a descriptor that was made non-blocking by somebody else. */
 static bool wait_for(int fd, short events, const char *name, struct err *err)
 {
         struct pollfd p = {.fd = fd, .events = events};
 
-        if (poll(&p, 1, -1) < 0 && errno != EINTR) {
-                err_os(err, errno, "poll");
-                return err_in_file(err, name);
-        }
-        return true;
+        if (poll(&p, 1, -1) >= 0)
+                return true;
+        return go_on(errno, "poll", name, err);
 }
 
 bool io_write_all(int fd, const void *bytes, size_t len, const char *name,
@@ -40,12 +48,8 @@ bool io_write_all(int fd, const void *bytes, size_t len, const char *name,
                         len -= (size_t)n;
                 } else if (errno == EAGAIN) {
                         TRY(wait_for(fd, POLLOUT, name, err));
-                } else if (errno != EINTR) {
-                        err_os(err, errno, "write");
-                        return err_in_file(err, name);
-                } else if (progress_cancelled(err)) {
-                        /* A reader that stalls must not make Ctrl-C wait. */
-                        return false;
+                } else {
+                        TRY(go_on(errno, "write", name, err));
                 }
         }
         return true;
@@ -61,14 +65,10 @@ bool io_writev(int fd, const struct iovec *vec, int count, size_t *done_out,
                         *done_out = (size_t)n;
                         return true;
                 }
-                if (errno == EAGAIN) {
+                if (errno == EAGAIN)
                         TRY(wait_for(fd, POLLOUT, name, err));
-                } else if (errno != EINTR) {
-                        err_os(err, errno, "write");
-                        return err_in_file(err, name);
-                } else if (progress_cancelled(err)) {
-                        return false;
-                }
+                else
+                        TRY(go_on(errno, "write", name, err));
         }
 }
 
@@ -82,12 +82,10 @@ bool io_read_some(int fd, void *bytes, size_t size, size_t *len_out,
                         *len_out = (size_t)n;
                         return true;
                 }
-                if (errno == EAGAIN) {
+                if (errno == EAGAIN)
                         TRY(wait_for(fd, POLLIN, name, err));
-                } else if (errno != EINTR) {
-                        err_os(err, errno, "read");
-                        return err_in_file(err, name);
-                }
+                else
+                        TRY(go_on(errno, "read", name, err));
         }
 }
 
@@ -129,13 +127,10 @@ bool io_pread_all(int fd, void *bytes, size_t len, uint64_t offset,
                         ends_early(len, done, name, err);
                         return err_at(err, offset);
                 }
-                if (n > 0) {
+                if (n > 0)
                         done += (size_t)n;
-                } else if (errno != EINTR) {
-                        err_os(err, errno, "read");
-                        err_at(err, offset + done);
-                        return err_in_file(err, name);
-                }
+                else if (!go_on(errno, "read", name, err))
+                        return err_at(err, offset + done);
         }
         return true;
 }
@@ -149,13 +144,10 @@ bool io_pwrite_all(int fd, const void *bytes, size_t len, uint64_t offset,
                 ssize_t n = pwrite(fd, (const uint8_t *)bytes + done,
                                    len - done, (off_t)(offset + done));
 
-                if (n >= 0) {
+                if (n >= 0)
                         done += (size_t)n;
-                } else if (errno != EINTR) {
-                        err_os(err, errno, "write");
-                        err_at(err, offset + done);
-                        return err_in_file(err, name);
-                }
+                else if (!go_on(errno, "write", name, err))
+                        return err_at(err, offset + done);
         }
         return true;
 }

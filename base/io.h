@@ -16,8 +16,9 @@
 
 #include <sys/types.h>
 
-/* Whole reads and writes; EINTR and short counts are handled.  `name` is for
- * errors.  io_read_some returns 0 bytes at end of file. */
+/* Whole reads and writes; short counts are handled, and EINTR unless it came
+ * of a signal that asks us to end (ERR_CANCELLED).  `name` is for errors.
+ * io_read_some returns 0 bytes at end of file. */
 bool io_write_all(int fd, const void *bytes, size_t len, const char *name,
                   struct err *err);
 /* One writev that makes progress; *done_out > 0. */
@@ -57,8 +58,8 @@ bool publish_open(const char *path, unsigned flags, struct publish **out,
 int publish_fd(const struct publish *p);
 /* fsync, link or rename into place, fsync the directory.  On failure nothing
  * has appeared (only when the directory cannot be synced may an older file
- * already have been replaced by the whole new one).  A file that came into being under the name meanwhile is
- * ERR_IO, unless PUBLISH_REPLACE. */
+ * already have been replaced by the whole new one).  A file that came into
+ * being under the name meanwhile is ERR_IO, unless PUBLISH_REPLACE. */
 bool publish_commit(struct publish *p, struct err *err);
 /* Frees p; without a commit before, the file vanishes.  NULL is fine. */
 void publish_close(struct publish *p);
