@@ -152,6 +152,12 @@ bool io_pwrite_all(int fd, const void *bytes, size_t len, uint64_t offset,
         return true;
 }
 
+void io_start_writeback(int fd, uint64_t offset, uint64_t len)
+{
+        (void)sync_file_range(fd, (off_t)offset, (off_t)len,
+                              SYNC_FILE_RANGE_WRITE);
+}
+
 bool io_open_read(const char *path, int *fd_out, struct err *err)
 {
         int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "format/manifest.h"
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "format/stasis_format.h"
+
+#include <assert.h>
+#include <string.h>
+
+json_t *json_at(const json_t *value, const char *path)
+{
+        json_t *at = (json_t *)(uintptr_t)value;
+
+        while (at && *path) {
+                size_t len = strcspn(path, ".");
+                char key[64];
+
+                assert(len < sizeof key);
+                memcpy(key, path, len);
+                key[len] = '\0';
+                at = json_object_get(at, key);
+                path += len + (path[len] == '.');
+        }
+        return at;
+}
+
+const char *json_text(const json_t *value, const char *path)
+{
+        return json_string_value(json_at(value, path));
+}
+
+static bool bad(struct err *err, const char *key, enum status status,
+                const char *why)
+{
+        err_in_section(err, MEMBER_MANIFEST);
+        return err_set(err, status, "%s: %s", key, why);
+}
+
+static bool known_feature(const char *name)
+{
+        return strcmp(name, FEATURE_ZSTD) == 0 ||
+               strcmp(name, FEATURE_DIGEST) == 0;
+}
+
+static bool check_features(const json_t *manifest, struct err *err)
+{
+        const json_t *list = json_at(manifest, "features.required");
+        const json_t *feature;
+        char shown[128];
+        size_t i;
+
+        if (!json_is_array(list))
+                return bad(err, "features.required", ERR_CORRUPT, "not a list");
+        json_array_foreach(list, i, feature)
+        {
+                const char *name = json_string_value(feature);
+
+                if (!name)
+                        return bad(err, "features.required", ERR_CORRUPT,
+                                   "not a list of names");
+                if (!known_feature(name)) {
+                        err_in_section(err, MEMBER_MANIFEST);
+                        return err_set(err, ERR_UNSUPPORTED,
+                                       "the file needs feature '%s', which "
+                                       "this release does not know; a newer "
+                                       "stasis reads it",
+                                       text_escape(name, shown, sizeof shown));
+                }
+        }
+        return true;
+}
+
+static bool check_format(const json_t *manifest, struct err *err)
+{
+        const json_t *major = json_at(manifest, "format.major");
+
+        if (!json_is_integer(major) || json_integer_value(major) < 1)
+                return bad(err, "format.major", ERR_CORRUPT, "not a version");
+        if (json_integer_value(major) > FORMAT_MAJOR) {
+                err_in_section(err, MEMBER_MANIFEST);
+                return err_set(err, ERR_UNSUPPORTED,
+                               "format version %lld; this release reads up to "
+                               "%d: use a newer stasis",
+                               (long long)json_integer_value(major),
+                               FORMAT_MAJOR);
+        }
+        return check_features(manifest, err);
+}
+
+static bool check_blocks(const json_t *manifest, struct err *err)
+{
+        const json_t *list = json_at(manifest, "ram_blocks");
+        const json_t *block;
+        uint64_t total = 0;
+        size_t i;
+
+        if (!json_is_array(list))
+                return bad(err, "ram_blocks", ERR_CORRUPT, "not a list");
+        if (json_array_size(list) > LIMIT_RAM_BLOCKS)
+                return bad(err, "ram_blocks", ERR_LIMIT, "too many");
+        json_array_foreach(list, i, block)
+        {
+                json_int_t size =
+                        json_integer_value(json_object_get(block, "size"));
+                const char *dir = json_text(block, "dir");
+
+                if (!json_text(block, "name") || !dir ||
+                    strncmp(dir, "ram/", 4) != 0 || size <= 0)
+                        return bad(err, "ram_blocks", ERR_CORRUPT,
+                                   "an entry without name, dir or size");
+                total += (uint64_t)size;
+                if ((uint64_t)size > LIMIT_RAM_BYTES || total > LIMIT_RAM_BYTES)
+                        return bad(err, "ram_blocks", ERR_LIMIT,
+                                   "more RAM than any machine has");
+        }
+        return true;
+}
+
+bool manifest_check(const json_t *manifest, struct err *err)
+{
+        if (!json_is_object(manifest))
+                return bad(err, "manifest", ERR_CORRUPT, "not a JSON object");
+        TRY(check_format(manifest, err));
+        return check_blocks(manifest, err);
+}
+
+bool state_check(const json_t *state, struct err *err)
+{
+        const json_t *range;
+        size_t i;
+
+        if (!json_is_object(state)) {
+                err_in_section(err, MEMBER_STATE);
+                return err_set(err, ERR_CORRUPT, "not a JSON object");
+        }
+        json_array_foreach(json_object_get(state, "absent"), i, range)
+        {
+                if (json_text(range, "block") &&
+                    json_integer_value(json_object_get(range, "offset")) >= 0 &&
+                    json_integer_value(json_object_get(range, "length")) > 0)
+                        continue;
+                err_in_section(err, MEMBER_STATE);
+                return err_set(err, ERR_CORRUPT,
+                               "absent: an entry without block, offset or "
+                               "length");
+        }
+        return true;
+}
+
+size_t manifest_ram_blocks(const json_t *manifest)
+{
+        return json_array_size(json_object_get(manifest, "ram_blocks"));
+}
+
+struct ram_block_info manifest_ram_block(const json_t *manifest, size_t i)
+{
+        const json_t *block =
+                json_array_get(json_object_get(manifest, "ram_blocks"), i);
+
+        return (struct ram_block_info){
+                .name = json_text(block, "name"),
+                .dir = json_text(block, "dir"),
+                .size = (uint64_t)json_integer_value(
+                        json_object_get(block, "size")),
+        };
+}
