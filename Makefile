@@ -6,7 +6,7 @@
 # make install        to $(DESTDIR)$(prefix)
 #
 # Variables: CC=clang, BUILD=dir, WERROR=1, SANITIZE=address,undefined,
-# QEMU=emulator, ACCEL=kvm, TESTS="tests/qemu/a.sh ..." (for check-qemu).
+# V=1 (show commands), QEMU=emulator, ACCEL=kvm, TESTS="tests/qemu/a.sh ..." (for check-qemu).
 
 VERSION := 0.1.0
 CC      := gcc
@@ -20,6 +20,9 @@ TEST_LIBS := cmocka
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
             -Wmissing-prototypes -Wvla -Wundef -Wformat=2
+ifneq ($(V),1)
+Q := @
+endif
 ifeq ($(WERROR),1)
 WARNINGS += -Werror
 endif
@@ -51,12 +54,13 @@ all: $(PROGRAM)
 # ---- building ------------------------------------------------------------
 
 $(PROGRAM): $(BUILD)/main.o $(ARCHIVE)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
+	$(if $(Q),@echo '  LD  $@')
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
 
 # Made anew: an object whose source is gone must not linger.
 $(ARCHIVE): $(OBJECTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 # What was compiled otherwise (other flags, other compiler) is stale.
 $(BUILD)/flags: FORCE
@@ -66,19 +70,22 @@ $(BUILD)/flags: FORCE
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(if $(Q),@echo '  CC  $@')
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(UNITS): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVE)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LDLIBS) -lcmocka
+	$(if $(Q),@echo '  LD  $@')
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LDLIBS) -lcmocka
 
 $(TOOLS): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVE)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
+	$(if $(Q),@echo '  LD  $@')
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
 
 # A page's OPTIONS come from the table that parses them.
 $(BUILD)/man/%.1: spec/man/%.1.in $(PROGRAM)
 	@mkdir -p $(@D)
-	$(PROGRAM) --man-options $(patsubst stasis-%,%,$*) > $@.options
-	sed -e 's/@VERSION@/$(VERSION)/' \
+	$(Q)$(PROGRAM) --man-options $(patsubst stasis-%,%,$*) > $@.options
+	$(Q)sed -e 's/@VERSION@/$(VERSION)/' \
 		-e '/^@OPTIONS@$$/r $@.options' -e '/^@OPTIONS@$$/d' $< > $@
 	@rm -f $@.options
 
