@@ -99,6 +99,14 @@ static bool grow(struct qmp *q, struct err *err)
         return true;
 }
 
+static void consume(struct qmp *q, size_t n)
+{
+        if (!n)
+                return;
+        q->in_len -= n;
+        memmove(q->in, q->in + n, q->in_len);
+}
+
 /* One object out of what was received; NULL: not all of it is there yet. */
 static bool parse(struct qmp *q, json_t **out, struct err *err)
 {
@@ -108,17 +116,14 @@ static bool parse(struct qmp *q, json_t **out, struct err *err)
         *out = NULL;
         while (used < q->in_len && strchr(" \t\r\n", q->in[used]))
                 used++;
-        q->in_len -= used;
-        memmove(q->in, q->in + used, q->in_len);
+        consume(q, used);
         /* QEMU ends every message so: half an object is not tried again and
          * again while a large one comes in. */
         if (!q->in_len || q->in[q->in_len - 1] != '\n')
                 return true;
         *out = json_loadb(q->in, q->in_len, JSON_DISABLE_EOF_CHECK, &bad);
         if (*out) {
-                used = (size_t)bad.position;
-                q->in_len -= used;
-                memmove(q->in, q->in + used, q->in_len);
+                consume(q, (size_t)bad.position);
                 return true;
         }
         if (json_error_code(&bad) == json_error_premature_end_of_input)
@@ -232,7 +237,7 @@ static bool await_reply(struct qmp *q, const char *command, json_int_t id,
         int64_t deadline = now_ms() + COMMAND_MS;
 
         for (;;) {
-                CLEANUP(json_decrefp) json_t *m = NULL;
+                json_auto_t *m = NULL;
                 json_t *result;
 
                 TRY(receive(q, deadline, &m, err));
@@ -262,8 +267,8 @@ bool qmp_command_fd(struct qmp *q, const char *command, json_t *arguments,
                     int fd, json_t **result_out, struct qmp_error *qerr,
                     struct err *err)
 {
-        CLEANUP(json_decrefp) json_t *args = arguments;
-        CLEANUP(json_decrefp) json_t *m = NULL;
+        json_auto_t *args = arguments;
+        json_auto_t *m = NULL;
         CLEANUP_FREE char *text = NULL;
         json_int_t id = (json_int_t)++q->id;
 
@@ -298,7 +303,7 @@ bool qmp_event(struct qmp *q, int timeout_ms, json_t **event_out,
 
         *event_out = NULL;
         while (!json_array_size(q->events)) {
-                CLEANUP(json_decrefp) json_t *m = NULL;
+                json_auto_t *m = NULL;
 
                 if (!receive(q, deadline, &m, err))
                         return err_in_file(err, q->name);
@@ -334,7 +339,7 @@ static bool no_greeting(const struct qmp *q, const char *path,
 static bool greeting(struct qmp *q, const char *path, unsigned greeting_ms,
                      struct err *err)
 {
-        CLEANUP(json_decrefp) json_t *m = NULL;
+        json_auto_t *m = NULL;
         int major, minor, micro;
 
         TRY(receive(q, now_ms() + greeting_ms, &m, err));

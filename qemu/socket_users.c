@@ -2,8 +2,7 @@
 /*
  * The kernel lists, by sock_diag, each server-side connection with the path
  * it was accepted on and the inode of the client's end; /proc/PID/fd tells
- * who has that inode open.  A listener's queue of clients that wait is of no
- * interest here: they have no server-side name yet.
+ * who has that inode open.
  */
 #include "qemu/socket_users.h"
 
