@@ -142,6 +142,8 @@ static void complete_value(const struct command *c, const struct option *o,
                 fputs("compopt -o default", to);
         else if (o->kind == OPTION_DIR)
                 fputs("COMPREPLY=($(compgen -d -- \"$cur\"))", to);
+        else
+                fputs(":", to);
         fputs("; return ;;\n", to);
 }
 
