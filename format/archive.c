@@ -54,9 +54,6 @@ static bool set_up(struct archive_out *a)
         return archive_write_set_format_pax_restricted(h) == ARCHIVE_OK &&
                archive_write_add_filter_none(h) == ARCHIVE_OK &&
                archive_write_set_bytes_per_block(h, 0) == ARCHIVE_OK &&
-               /* Names are bytes: no locale must matter. */
-               archive_write_set_options(h, "hdrcharset=BINARY") ==
-                       ARCHIVE_OK &&
                archive_write_open(h, a, on_open, on_write, NULL) == ARCHIVE_OK;
 }
 
@@ -184,8 +181,6 @@ bool archive_in_new(archive_feed *feed, void *arg, struct archive_in **out,
                 return err_nomem(err);
         }
         if (archive_read_support_format_tar(a->handle) != ARCHIVE_OK ||
-            archive_read_set_options(a->handle, "hdrcharset=BINARY") !=
-                    ARCHIVE_OK ||
             archive_read_open(a->handle, a, NULL, on_read, NULL) !=
                     ARCHIVE_OK) {
                 in_failed(a, err);

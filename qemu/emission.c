@@ -83,12 +83,13 @@ static bool write_vec(struct emission *e, struct err *err)
 
 static void add(struct emission *e, const uint8_t *bytes, size_t len)
 {
-        struct iovec *last = &e->vec[e->vec_count - 1];
+        if (e->vec_count > 0) {
+                struct iovec *last = &e->vec[e->vec_count - 1];
 
-        if (e->vec_count > 0 &&
-            (const uint8_t *)last->iov_base + last->iov_len == bytes) {
-                last->iov_len += len;
-                return;
+                if ((const uint8_t *)last->iov_base + last->iov_len == bytes) {
+                        last->iov_len += len;
+                        return;
+                }
         }
         assert((size_t)e->vec_count < sizeof e->vec / sizeof *e->vec);
         e->vec[e->vec_count++] = (struct iovec){
