@@ -90,6 +90,23 @@ bool cmd_open_input(const char *operand, int *fd_out, const char **name_out,
         return true;
 }
 
+bool cmd_flush(struct err *err)
+{
+        if (fflush(stdout) != 0 || ferror(stdout))
+                return err_os(err, errno, "standard output");
+        return true;
+}
+
+bool cmd_print_json(json_t *value, struct err *err)
+{
+        if (!value)
+                return err_nomem(err);
+        json_dumpf(value, stdout, JSON_INDENT(1));
+        json_decref(value);
+        putchar('\n');
+        return cmd_flush(err);
+}
+
 bool cmd_parse_compress(const char *text, bool *compress_out, int *level_out,
                         struct err *err)
 {

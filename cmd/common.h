@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/options.h"
 
+#include <jansson.h>
 #include <limits.h>
 
 /* Prints "stasis CMD: LINE" on stderr and returns the exit code. */
@@ -33,6 +34,11 @@ void cmd_log(void *arg, enum log_level level, const char *module,
  * *name_out: for errors; borrowed. */
 bool cmd_open_input(const char *operand, int *fd_out, const char **name_out,
                     struct err *err);
+
+/* Prints on stdout and releases; NULL: no memory. */
+bool cmd_print_json(json_t *value, struct err *err);
+/* What was printed on stdout has arrived. */
+bool cmd_flush(struct err *err);
 
 /* "none" or "zstd[:LEVEL]"; NULL: the default, zstd:1. */
 bool cmd_parse_compress(const char *text, bool *compress_out, int *level_out,
