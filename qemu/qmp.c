@@ -229,65 +229,102 @@ static bool error_reply(const char *command, const json_t *error,
         return err_set(err, ERR_QEMU, "%s: %s", command, safe);
 }
 
-/* Waits for the reply with that id; events on the way are queued. */
-static bool await_reply(struct qmp *q, const char *command, json_int_t id,
-                        json_t **result_out, struct qmp_error *qerr,
-                        struct err *err)
+/* The reply with that id; *result_out = NULL at the deadline.  Events on the
+ * way are queued. */
+static bool await_reply(struct qmp *q, const char *command, unsigned long id,
+                        int64_t deadline, json_t **result_out,
+                        struct qmp_error *qerr, struct err *err)
 {
-        int64_t deadline = now_ms() + COMMAND_MS;
-
+        *result_out = NULL;
         for (;;) {
                 json_auto_t *m = NULL;
                 json_t *result;
 
                 TRY(receive(q, deadline, &m, err));
                 if (!m)
-                        return err_set(err, ERR_QEMU,
-                                       "%s: QEMU gives no answer for %d s",
-                                       command, COMMAND_MS / 1000);
+                        return true;
                 if (json_object_get(m, "event")) {
                         queue_event(q, m);
                         continue;
                 }
                 /* A syntax error, and only that, is answered without id. */
                 if (json_object_get(m, "id") &&
-                    json_integer_value(json_object_get(m, "id")) != id)
+                    json_integer_value(json_object_get(m, "id")) !=
+                            (json_int_t)id)
                         continue;
                 result = json_object_get(m, "return");
                 if (!result)
                         return error_reply(command, json_object_get(m, "error"),
                                            qerr, err);
-                if (result_out)
-                        *result_out = json_incref(result);
+                *result_out = json_incref(result);
                 return true;
         }
 }
 
-bool qmp_command_fd(struct qmp *q, const char *command, json_t *arguments,
-                    int fd, json_t **result_out, struct qmp_error *qerr,
-                    struct err *err)
+static bool send_command(struct qmp *q, const char *command, json_t *arguments,
+                         int fd, unsigned long *id_out, struct err *err)
 {
         json_auto_t *args = arguments;
         json_auto_t *m = NULL;
         CLEANUP_FREE char *text = NULL;
-        json_int_t id = (json_int_t)++q->id;
 
-        if (qerr)
-                memset(qerr, 0, sizeof *qerr);
         if (q->broken)
                 return err_set(err, ERR_QEMU, "%s: the monitor is unusable",
                                command);
-        m = json_pack("{s:s,s:I}", "execute", command, "id", id);
+        *id_out = ++q->id;
+        m = json_pack("{s:s,s:I}", "execute", command, "id",
+                      (json_int_t)*id_out);
         if (!m || (args && json_object_set(m, "arguments", args)))
                 return err_nomem(err);
         text = json_dumps(m, JSON_COMPACT);
         if (!text)
                 return err_nomem(err);
         log_debug("qmp", "-> %s", text);
-        if (!send_all(q, text, strlen(text), fd, err) ||
-            !await_reply(q, command, id, result_out, qerr, err))
-                return err_in_file(err, q->name);
+        return send_all(q, text, strlen(text), fd, err);
+}
+
+static bool run_command(struct qmp *q, const char *command, json_t *arguments,
+                        int fd, json_t **result_out, struct qmp_error *qerr,
+                        struct err *err)
+{
+        json_auto_t *result = NULL;
+        unsigned long id;
+
+        TRY(send_command(q, command, arguments, fd, &id, err));
+        TRY(await_reply(q, command, id, now_ms() + COMMAND_MS, &result, qerr,
+                        err));
+        if (!result)
+                return err_set(err, ERR_QEMU,
+                               "%s: QEMU gives no answer for %d s", command,
+                               COMMAND_MS / 1000);
+        if (result_out)
+                *result_out = json_incref(result);
         return true;
+}
+
+bool qmp_command_fd(struct qmp *q, const char *command, json_t *arguments,
+                    int fd, json_t **result_out, struct qmp_error *qerr,
+                    struct err *err)
+{
+        if (qerr)
+                memset(qerr, 0, sizeof *qerr);
+        return run_command(q, command, arguments, fd, result_out, qerr, err) ||
+               err_in_file(err, q->name);
+}
+
+bool qmp_send(struct qmp *q, const char *command, json_t *arguments,
+              unsigned long *id_out, struct err *err)
+{
+        return send_command(q, command, arguments, -1, id_out, err) ||
+               err_in_file(err, q->name);
+}
+
+bool qmp_reply(struct qmp *q, unsigned long id, int timeout_ms,
+               json_t **result_out, struct err *err)
+{
+        return await_reply(q, "reply", id, now_ms() + timeout_ms, result_out,
+                           NULL, err) ||
+               err_in_file(err, q->name);
 }
 
 bool qmp_command(struct qmp *q, const char *command, json_t *arguments,

@@ -49,6 +49,13 @@ bool qmp_command(struct qmp *q, const char *command, json_t *arguments,
 bool qmp_command_fd(struct qmp *q, const char *command, json_t *arguments,
                     int fd, json_t **result_out, struct qmp_error *qerr,
                     struct err *err);
+/* The same in two steps, for when QEMU may be unable to answer until we have
+ * done something else (it holds its big lock while it sends a stream to us).
+ * qmp_reply waits at most timeout_ms; *result_out = NULL: not yet. */
+bool qmp_send(struct qmp *q, const char *command, json_t *arguments,
+              unsigned long *id_out, struct err *err);
+bool qmp_reply(struct qmp *q, unsigned long id, int timeout_ms,
+               json_t **result_out, struct err *err);
 /* The oldest event, waiting at most timeout_ms; *event_out = NULL when none
  * came.  New reference. */
 bool qmp_event(struct qmp *q, int timeout_ms, json_t **event_out,

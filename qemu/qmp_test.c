@@ -116,6 +116,25 @@ static void a_pretty_printed_reply_is_understood(void **state)
         close(peer);
 }
 
+static void a_reply_may_be_collected_later(void **state)
+{
+        struct err err = ERR_INIT;
+        int peer;
+        struct qmp *q = client(&peer, "");
+        json_auto_t *result = NULL;
+        unsigned long id;
+
+        (void)state;
+        assert_true(qmp_send(q, "x", NULL, &id, &err));
+        assert_true(qmp_reply(q, id, 0, &result, &err));
+        assert_null(result);
+        say(peer, "{\"return\": 7, \"id\": 2}\r\n");
+        assert_true(qmp_reply(q, id, 1000, &result, &err));
+        assert_int_equal(json_integer_value(result), 7);
+        qmp_close(q);
+        close(peer);
+}
+
 static void a_closed_monitor_is_noticed_at_once(void **state)
 {
         struct err err = ERR_INIT;
@@ -257,6 +276,7 @@ int main(void)
                         an_error_keeps_its_class_and_its_text_is_made_printable),
                 cmocka_unit_test(a_late_reply_to_another_command_is_dropped),
                 cmocka_unit_test(a_pretty_printed_reply_is_understood),
+                cmocka_unit_test(a_reply_may_be_collected_later),
                 cmocka_unit_test(a_closed_monitor_is_noticed_at_once),
                 cmocka_unit_test(what_is_not_json_is_refused),
                 cmocka_unit_test(a_greeting_of_something_else_is_refused),
