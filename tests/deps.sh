@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# deps.sh [versions]: installs what building and testing needs and the machine
+# lacks (Debian and its kin).  Without the right to, prints the one command to
+# run and fails.  With `versions`: also what fetches other QEMU versions.
+
+set -u
+build="gcc libc6-dev make pkg-config libarchive-dev libzstd-dev
+        libjansson-dev libxxhash-dev zlib1g-dev"
+tests="libcmocka-dev qemu-system-x86 qemu-utils busybox-static cpio gzip
+        xz-utils zstd xxhash tar binutils"
+versions="mmdebstrap"
+
+want="$build $tests"
+[ "${1:-}" != versions ] || want="$want $versions"
+missing=
+for package in $want; do
+        dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null |
+                grep -qx installed || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+root=
+if [ "$(id -u)" != 0 ]; then
+        root=sudo
+        if ! command -v sudo > /dev/null || ! sudo -n true 2>/dev/null; then
+                # With a terminal, sudo may ask.
+                if ! command -v sudo > /dev/null || [ ! -t 0 ]; then
+                        echo "These packages are missing; as root, run:" >&2
+                        echo "  apt-get install --no-install-recommends" \
+                             $missing >&2
+                        exit 1
+                fi
+        fi
+fi
+echo "Installing$missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { $root apt-get -q update &&
+       $root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install \
+                --no-install-recommends $missing; } > "$log" 2>&1 < /dev/null
+then
+        tail -n 20 "$log" >&2
+        exit 1
+fi
