@@ -24,8 +24,6 @@ struct verify {
         char dir[512];
         uint64_t item_len;
         bool item_open;
-        /* One suffix a file. */
-        bool suffix_known, zst;
 };
 
 static bool corrupt(struct err *err, const char *why)
@@ -127,10 +125,6 @@ static bool chunk(struct verify *v, const struct read_item *item,
                 v->report->disk_chunks++;
                 return end_item(v, err);
         }
-        if (v->suffix_known && v->zst != n.zst)
-                return corrupt(err, "compressed and plain chunks in one file");
-        v->suffix_known = true;
-        v->zst = n.zst;
         return n.class == NAME_RAM ? ram_chunk(v, &n, item, err)
                                    : stream_chunk(v, &n, item, err);
 }
@@ -156,6 +150,23 @@ static bool one(struct verify *v, const struct read_item *item, struct err *err)
         return progress_add(v->options->progress, item->stored_len, err);
 }
 
+/* From a pipe, content comes before its digests are known.  Where it makes no
+ * sense, the rest is read: what the container has to say about it comes first.
+ */
+static void prefer_damage(struct verify *v, struct err *err)
+{
+        struct err damage = ERR_INIT;
+        struct read_item item;
+
+        if (!reader_is_pipe(v->reader) || err_exit_code(err) < 3)
+                return;
+        do {
+                if (!reader_next(v->reader, &item, &damage))
+                        *err = damage;
+        } while (damage.status == ERR_NONE && item.kind != READ_END &&
+                 progress_add(v->options->progress, item.stored_len, &damage));
+}
+
 static bool run(struct verify *v, struct err *err)
 {
         struct read_item item;
@@ -167,7 +178,10 @@ static bool run(struct verify *v, struct err *err)
                        reader_total_bytes(v->reader));
         do {
                 TRY(reader_next(v->reader, &item, err));
-                TRY(one(v, &item, err));
+                if (!one(v, &item, err)) {
+                        prefer_damage(v, err);
+                        return false;
+                }
         } while (item.kind != READ_END);
         TRY(end_item(v, err));
         for (size_t i = 0; i < v->blocks.count; i++)
