@@ -46,11 +46,12 @@ static bool bad_at(struct stream *s, struct err *err, enum status status,
 
 /*
  * The page size is in the stream only for targets where it varies, and in the
- * vmdesc, which comes last.  Before that, the first records tell: a page is
- * followed by a record for the next page, or by EOS and what may follow it;
- * a zero page's record by that of the next page.
+ * vmdesc, which comes last and has the last word.  Before that, the first
+ * records tell: behind a page there is a record of another page of the same
+ * block, or EOS and what may follow it; behind a zero page's record, the
+ * record of the next page.
  */
-static bool follows(const uint8_t *p, uint64_t next_offset, uint32_t page_size,
+static bool follows(const uint8_t *p, uint64_t total, uint32_t page_size,
                     uint32_t section_id)
 {
         uint8_t footer[FOOTER_SIZE];
@@ -65,13 +66,13 @@ static bool follows(const uint8_t *p, uint64_t next_offset, uint32_t page_size,
                 return memcmp(p + RECORD_SIZE, footer, sizeof footer) == 0 ||
                        p[RECORD_SIZE] <= ITEM_COMMAND;
         }
-        return record - flags == next_offset &&
-               (flags == (RAM_PAGE | RAM_CONTINUE) ||
-                flags == (RAM_ZERO | RAM_CONTINUE) ||
-                flags == (RAM_COMPRESS_PAGE | RAM_CONTINUE));
+        /* Compressing threads finish out of order: any page will do. */
+        return record < total && (flags == (RAM_PAGE | RAM_CONTINUE) ||
+                                  flags == (RAM_ZERO | RAM_CONTINUE) ||
+                                  flags == (RAM_COMPRESS_PAGE | RAM_CONTINUE));
 }
 
-static bool guess_behind_page(struct stream *s, size_t head, uint64_t offset,
+static bool guess_behind_page(struct stream *s, size_t head,
                               uint32_t section_id, struct err *err)
 {
         static const uint32_t sizes[] = {4096, 8192, 16384, 65536, 2048,
@@ -89,7 +90,7 @@ static bool guess_behind_page(struct stream *s, size_t head, uint64_t offset,
                         *err = ended;
                         return false;
                 }
-                if (follows(p + head + sizes[i], offset + sizes[i], sizes[i],
+                if (follows(p + head + sizes[i], s->ram.total, sizes[i],
                             section_id)) {
                         s->page_size = sizes[i];
                         return true;
@@ -136,9 +137,7 @@ static bool find_page_size(struct stream *s, uint32_t section_id,
                 return true; /* an empty part: the next one tells */
         head = RECORD_SIZE + 1 + (size_t)p[RECORD_SIZE];
         if (record & RAM_PAGE)
-                return guess_behind_page(
-                        s, head, record & ~(uint64_t)(TARGET_PAGE_MIN - 1),
-                        section_id, err);
+                return guess_behind_page(s, head, section_id, err);
         if (record & RAM_ZERO)
                 return guess_behind_zero(
                         s, head, record & ~(uint64_t)(TARGET_PAGE_MIN - 1),

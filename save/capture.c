@@ -21,7 +21,6 @@ struct held_item {
         uint64_t len;
 };
 
-#define HELD_MAX    1024
 #define HELD_MEMORY MiB
 
 struct capture {
@@ -35,10 +34,11 @@ struct capture {
         uint64_t unreported; /* bytes of RAM not yet told to progress */
         /* The manifest comes first and tells RAMBlocks and target page size,
          * so that a pipe can be read: what the stream has before its first
-         * page is held back. */
+         * page is held back.  (With QEMU's block migration, up to 9.0, that is
+         * the bulk of a disk: then it waits in the spool's file.) */
         bool manifest_written;
-        struct held_item *held; /* HELD_MAX */
-        unsigned held_count;
+        struct held_item *held;
+        size_t held_count, held_room;
         struct spool *held_bytes;
         json_t *state;
         json_t *devices; /* in state */
@@ -134,9 +134,16 @@ static bool begin(void *arg, const struct stream_item *item, struct err *err)
                 begin_item(c, item);
                 return true;
         }
-        if (c->held_count == HELD_MAX)
-                return err_set(err, ERR_LIMIT, "more than %d items before RAM",
-                               HELD_MAX);
+        if (c->held_count == c->held_room) {
+                size_t room = c->held_room ? 2 * c->held_room : 64;
+                struct held_item *grown =
+                        realloc(c->held, room * sizeof *grown);
+
+                if (!grown)
+                        return err_nomem(err);
+                c->held = grown;
+                c->held_room = room;
+        }
         c->held[c->held_count++] = (struct held_item){.item = *item};
         return true;
 }
@@ -163,7 +170,7 @@ static bool write_held(struct capture *c, struct err *err)
         const uint8_t *p;
 
         TRY(spool_view(c->held_bytes, &p, err));
-        for (unsigned i = 0; i < c->held_count; i++) {
+        for (size_t i = 0; i < c->held_count; i++) {
                 begin_item(c, &c->held[i].item);
                 TRY(add_bytes(c, p, (size_t)c->held[i].len, err));
                 TRY(end_item(c, err));
@@ -394,8 +401,7 @@ static bool prepare(struct capture *c, int out_fd, struct err *err)
         c->state = json_object();
         c->devices = json_array();
         c->unsent = unsent_new();
-        c->held = calloc(HELD_MAX, sizeof *c->held);
-        if (!c->state || !c->devices || !c->unsent || !c->held)
+        if (!c->state || !c->devices || !c->unsent)
                 return err_nomem(err);
         TRY(put(c->state, "devices", json_incref(c->devices), err));
         TRY(spool_new(o->spool_dir, HELD_MEMORY, &c->held_bytes, err));
