@@ -151,6 +151,14 @@ static bool link_now(struct apply *a, const char *kind, struct err *err)
         return send(a, link, sizeof link, err);
 }
 
+/* Other live sections may end before RAM's last pages come. */
+static bool ends_ram(const struct name *n)
+{
+        const char *dot = strrchr(n->dir, '.');
+
+        return strcmp(n->kind, "end") == 0 && dot && strcmp(dot, ".ram") == 0;
+}
+
 static bool open_item(struct apply *a, const struct name *n, struct err *err)
 {
         char shown[320];
@@ -163,7 +171,7 @@ static bool open_item(struct apply *a, const struct name *n, struct err *err)
         a->item_open = true;
         TRY(link_now(a, n->kind, err));
         if (strcmp(n->kind, "full") == 0 || strcmp(n->kind, "eof") == 0 ||
-            strcmp(n->kind, "end") == 0)
+            ends_ram(n))
                 a->withholding = true;
         a->item_withheld = a->withholding;
         if (a->withholding)
