@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * former: {"capabilities": {NAME: bool, ...}, "parameters": {NAME: value, ...}}
+ * holds what was changed and nothing else.
+ */
+#include "qemu/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "qemu/identity.h"
+
+#define NOTE      "stasis-former-settings"
+#define NOTE_PATH "/objects/" NOTE
+
+/* Every other capability is switched off: what it would do to the stream is
+ * known for none that is to come. */
+static bool wanted_capability(const char *name)
+{
+        return strcmp(name, "events") == 0 || strcmp(name, "return-path") == 0;
+}
+
+/* NULL: no memory. Parameters that this QEMU lacks are left out later. */
+static json_t *wanted_parameters(void)
+{
+        /* 2000 s of downtime allowed: QEMU stops the guest at once and sends
+         * each page but once. */
+        return json_pack("{s:i,s:i,s:i,s:s,s:s}", "max-bandwidth", 0,
+                         "downtime-limit", 2000000,
+                         "avail-switchover-bandwidth", 0, "tls-creds", "",
+                         "mode", "normal");
+}
+
+static bool set_capabilities(struct qmp *q, const json_t *values,
+                             struct err *err)
+{
+        json_auto_t *list = json_array();
+        const char *name;
+        json_t *value;
+
+        json_object_foreach((json_t *)(uintptr_t)values, name, value)
+        {
+                json_t *c = json_pack("{s:s,s:O}", "capability", name, "state",
+                                      value);
+
+                if (!c || json_array_append_new(list, c) != 0)
+                        return err_nomem(err);
+        }
+        return !json_array_size(list) ||
+               qmp_command(q, "migrate-set-capabilities",
+                           json_pack("{s:O}", "capabilities", list), NULL, NULL,
+                           err);
+}
+
+static bool set_parameters(struct qmp *q, const json_t *values, struct err *err)
+{
+        return !json_object_size(values) ||
+               qmp_command(q, "migrate-set-parameters", json_deep_copy(values),
+                           NULL, NULL, err);
+}
+
+/* What is otherwise than wanted: the value now into former, the wanted one
+ * into change. */
+static bool differing_capabilities(struct qmp *q, json_t *former,
+                                   json_t *change, struct err *err)
+{
+        json_auto_t *all = NULL;
+        json_t *c;
+        size_t i;
+
+        TRY(qmp_command(q, "query-migrate-capabilities", NULL, &all, NULL,
+                        err));
+        json_array_foreach(all, i, c)
+        {
+                const char *name =
+                        json_string_value(json_object_get(c, "capability"));
+                bool on = json_is_true(json_object_get(c, "state"));
+
+                if (!name || on == wanted_capability(name))
+                        continue;
+                if (json_object_set_new(former, name, json_boolean(on)) ||
+                    json_object_set_new(change, name, json_boolean(!on)))
+                        return err_nomem(err);
+        }
+        return true;
+}
+
+static bool differing_parameters(struct qmp *q, json_t *former, json_t *change,
+                                 struct err *err)
+{
+        json_auto_t *all = NULL, *wanted = wanted_parameters();
+        const char *name;
+        json_t *value;
+
+        if (!wanted)
+                return err_nomem(err);
+        TRY(qmp_command(q, "query-migrate-parameters", NULL, &all, NULL, err));
+        json_object_foreach(wanted, name, value)
+        {
+                json_t *now = json_object_get(all, name);
+
+                if (!now || json_equal(now, value))
+                        continue;
+                if (json_object_set(former, name, now) ||
+                    json_object_set(change, name, value))
+                        return err_nomem(err);
+        }
+        return true;
+}
+
+/* ---- the note ------------------------------------------------------------ */
+
+static bool write_note(struct qmp *q, const json_t *former, struct err *err)
+{
+        CLEANUP_FREE char *text = json_dumps(former, JSON_COMPACT);
+        json_auto_t *ignored = NULL;
+        json_t *args;
+
+        if (!text)
+                return err_nomem(err);
+        if (qmp_version_number(q) < 60000)
+                args = json_pack("{s:s,s:s,s:{s:s}}", "qom-type",
+                                 "authz-simple", "id", NOTE, "props",
+                                 "identity", text);
+        else
+                args = json_pack("{s:s,s:s,s:s}", "qom-type", "authz-simple",
+                                 "id", NOTE, "identity", text);
+        /* A QEMU without such objects is saved without the note. */
+        return qmp_ask(q, "object-add", args, &ignored, err);
+}
+
+static bool remove_note(struct qmp *q, struct err *err)
+{
+        json_auto_t *ignored = NULL;
+
+        return qmp_ask(q, "object-del", json_pack("{s:s}", "id", NOTE),
+                       &ignored, err);
+}
+
+static bool put_back(struct qmp *q, const json_t *former, struct err *err)
+{
+        bool ok = set_capabilities(q, json_object_get(former, "capabilities"),
+                                   err);
+
+        return set_parameters(q, json_object_get(former, "parameters"), err) &&
+               ok;
+}
+
+bool settings_put_back(struct qmp *q, const json_t *former, struct err *err)
+{
+        return put_back(q, former, err) && remove_note(q, err);
+}
+
+static void drop_names(json_t *from, const json_t *names)
+{
+        const char *name;
+        json_t *ignored;
+
+        json_object_foreach((json_t *)(uintptr_t)names, name, ignored)
+                json_object_del(from, name);
+}
+
+/* What is no longer as the killed save had set it, somebody set since. */
+static bool drop_newer(struct qmp *q, const json_t *former, struct err *err)
+{
+        json_auto_t *newer = json_object(), *ignored = json_object();
+
+        TRY(differing_capabilities(q, newer, ignored, err));
+        drop_names(json_object_get(former, "capabilities"), newer);
+        json_object_clear(newer);
+        TRY(differing_parameters(q, newer, ignored, err));
+        drop_names(json_object_get(former, "parameters"), newer);
+        return true;
+}
+
+/* A save that was killed left its settings behind, and the note. */
+static bool heed_note(struct qmp *q, struct err *err)
+{
+        json_auto_t *text = NULL, *former = NULL;
+        struct err failed = ERR_INIT;
+        char line[600];
+
+        TRY(qmp_ask(q, "qom-get",
+                    json_pack("{s:s,s:s}", "path", NOTE_PATH, "property",
+                              "identity"),
+                    &text, err));
+        if (!text)
+                return true;
+        if (json_is_string(text))
+                former = json_loads(json_string_value(text), 0, NULL);
+        log_debug("settings", "a save before this one did not end: %s",
+                  json_is_string(text) ? json_string_value(text) : "?");
+        TRY(drop_newer(q, former, err));
+        if (former && !put_back(q, former, &failed))
+                log_warn("migration settings that an interrupted save left "
+                         "could not be put back: %s",
+                         err_line(&failed, line, sizeof line));
+        return remove_note(q, err);
+}
+
+/* ---- applying ------------------------------------------------------------ */
+
+static bool verify(struct qmp *q, struct err *err)
+{
+        json_auto_t *former = json_object(), *change = json_object();
+
+        TRY(differing_capabilities(q, former, change, err));
+        TRY(differing_parameters(q, former, change, err));
+        if (json_object_size(change))
+                return err_set(err, ERR_QEMU,
+                               "QEMU does not keep the migration setting %s",
+                               json_object_iter_key(json_object_iter(change)));
+        return true;
+}
+
+/* events goes by itself, since a call that QEMU refuses for one capability
+ * sets none of the others. */
+static bool change_all(struct qmp *q, json_t *capabilities,
+                       const json_t *parameters, struct err *err)
+{
+        json_auto_t *events = json_object();
+        json_t *value = json_object_get(capabilities, "events");
+
+        if (value) {
+                json_object_set(events, "events", value);
+                json_object_del(capabilities, "events");
+                TRY(set_capabilities(q, events, err));
+        }
+        TRY(set_capabilities(q, capabilities, err));
+        TRY(set_parameters(q, parameters, err));
+        return verify(q, err);
+}
+
+static void tell(const json_t *capabilities)
+{
+        const char *name;
+        json_t *value;
+        char shown[128];
+
+        json_object_foreach((json_t *)(uintptr_t)capabilities, name, value)
+        {
+                if (!json_is_true(value))
+                        continue;
+                text_escape(name, shown, sizeof shown);
+                if (strcmp(name, "x-ignore-shared") == 0)
+                        log_warn("capability x-ignore-shared is off for this "
+                                 "save: shared memory is saved as well");
+                else
+                        log_note("capability %s is off for this save", shown);
+        }
+}
+
+bool settings_apply(struct qmp *q, json_t **former_out, struct err *err)
+{
+        json_auto_t *former =
+                json_pack("{s:{},s:{}}", "capabilities", "parameters");
+        json_auto_t *capabilities = json_object();
+        json_auto_t *parameters = json_object();
+        struct err ignored = ERR_INIT;
+
+        if (!former || !capabilities || !parameters)
+                return err_nomem(err);
+        TRY(heed_note(q, err));
+        TRY(differing_capabilities(q, json_object_get(former, "capabilities"),
+                                   capabilities, err));
+        TRY(differing_parameters(q, json_object_get(former, "parameters"),
+                                 parameters, err));
+        TRY(write_note(q, former, err));
+        tell(json_object_get(former, "capabilities"));
+        if (!change_all(q, capabilities, parameters, err)) {
+                settings_put_back(q, former, &ignored);
+                return false;
+        }
+        *former_out = json_incref(former);
+        return true;
+}

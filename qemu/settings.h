@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * settings: QEMU's migration capabilities and parameters, set to what a save
+ * needs, and put back.
+ *
+ * A migration's stream depends on switches that somebody else may have left
+ * on.  All that this QEMU knows are set to known values, read back, and the
+ * former ones put back afterwards.  These are also noted in QEMU itself, in an
+ * object that holds nothing but a text, because a save may be killed: the next
+ * one finds the note and puts back what was there before the first.
+ */
+#ifndef STASIS_QEMU_SETTINGS_H
+#define STASIS_QEMU_SETTINGS_H
+
+#include "qemu/qmp.h"
+
+/* *former_out: what settings_put_back needs, a new reference.  After a failure
+ * all is as it was, as far as QEMU lets us. */
+bool settings_apply(struct qmp *q, json_t **former_out, struct err *err);
+bool settings_put_back(struct qmp *q, const json_t *former, struct err *err);
+
+#endif
