@@ -102,7 +102,8 @@ TEST_ENV = STASIS=$(abspath $(PROGRAM)) TOOLS=$(abspath $(BUILD)/tests/tool) \
            GUEST=$(abspath $(CACHE)/guest) SOURCE=$(CURDIR) \
            QEMU=$${QEMU:-qemu-system-x86_64} ACCEL=$${ACCEL:-tcg}
 CLI     := $(sort $(wildcard tests/cli/*.sh))
-FAST    := $(sort $(wildcard tests/qemu/*.sh tests/faults/*.sh))
+FAST    := $(sort $(wildcard tests/qemu/*.sh)) $(sort $(filter-out \
+             %/common.sh,$(wildcard tests/faults/*.sh)))
 TESTS   := $(FAST)
 
 # The parts that need packages run in a second make: only then does
@@ -132,7 +133,7 @@ check-qemu: build-tests guest
 
 # The same scripts, long: every size, two hundred kills, ten rounds.
 check-faults: build-tests guest
-	@$(TEST_ENV) LONG=1 tests/run.sh $(sort $(wildcard tests/faults/*.sh))
+	@$(TEST_ENV) LONG=1 tests/run.sh $(filter tests/faults/%,$(FAST))
 
 check-long: build-tests guest
 	@$(TEST_ENV) LONG=1 tests/run.sh $(TESTS)

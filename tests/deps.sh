@@ -9,7 +9,7 @@ set -u
 build="gcc libc6-dev make pkg-config libarchive-dev libzstd-dev
         libjansson-dev libxxhash-dev zlib1g-dev"
 tests="libcmocka-dev qemu-system-x86 qemu-utils busybox-static cpio gzip
-        xz-utils zstd xxhash tar binutils"
+        xz-utils zstd xxhash tar binutils jq"
 versions="mmdebstrap"
 
 want="$build $tests"
