@@ -139,6 +139,7 @@ struct archive_in {
         struct archive *handle;
         archive_feed *feed;
         void *arg;
+        bool ended;      /* feed has no more */
         struct err *err; /* of the call that is running */
 };
 
@@ -147,8 +148,10 @@ static la_ssize_t on_read(struct archive *handle, void *arg, const void **out)
         struct archive_in *a = arg;
         size_t len;
 
-        if (a->feed(a->arg, out, &len, a->err))
+        if (a->feed(a->arg, out, &len, a->err)) {
+                a->ended = len == 0;
                 return (la_ssize_t)len;
+        }
         archive_set_error(handle, EIO, "%s", a->err->why);
         return ARCHIVE_FATAL;
 }
@@ -159,9 +162,8 @@ static bool in_failed(struct archive_in *a, struct err *err)
 
         if (!why)
                 why = "failed";
-        return err_set(err,
-                       strncmp(why, "Truncated", 9) == 0 ? ERR_TRUNCATED
-                                                         : ERR_CORRUPT,
+        /* libarchive tells a cut from damage only in its words. */
+        return err_set(err, a->ended ? ERR_TRUNCATED : ERR_CORRUPT,
                        "not a whole tar archive: %s", why);
 }
 

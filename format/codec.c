@@ -4,6 +4,7 @@
 #include "base/limits.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <zstd.h>
 
 struct codec {
@@ -62,8 +63,12 @@ bool codec_pack(struct codec *c, const uint8_t *raw, size_t len, uint8_t *out,
 bool codec_raw_size(const uint8_t *stored, size_t len, uint64_t *out,
                     struct err *err)
 {
+        static const uint8_t magic[] = {0x28, 0xb5, 0x2f, 0xfd};
         unsigned long long size = ZSTD_getFrameContentSize(stored, len);
 
+        /* The library may know older formats, too. */
+        if (len < sizeof magic || memcmp(stored, magic, sizeof magic) != 0)
+                return err_set(err, ERR_CORRUPT, "not a zstd frame");
         if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN)
                 return err_set(err, ERR_CORRUPT,
                                "not a zstd frame that tells its size");

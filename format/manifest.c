@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "format/name.h"
 #include "format/stasis_format.h"
 
 #include <assert.h>
@@ -71,6 +72,20 @@ static bool check_features(const json_t *manifest, struct err *err)
         return true;
 }
 
+bool manifest_requires(const json_t *manifest, const char *feature)
+{
+        const json_t *list = json_at(manifest, "features.required");
+        const json_t *name;
+        size_t i;
+
+        json_array_foreach(list, i, name)
+        {
+                if (strcmp(json_string_value(name), feature) == 0)
+                        return true;
+        }
+        return false;
+}
+
 static bool check_format(const json_t *manifest, struct err *err)
 {
         const json_t *major = json_at(manifest, "format.major");
@@ -85,7 +100,56 @@ static bool check_format(const json_t *manifest, struct err *err)
                                (long long)json_integer_value(major),
                                FORMAT_MAJOR);
         }
-        return check_features(manifest, err);
+        TRY(check_features(manifest, err));
+        if (!manifest_requires(manifest, FEATURE_DIGEST))
+                return bad(err, "features.required", ERR_CORRUPT,
+                           "no digest is named");
+        return true;
+}
+
+static bool check_page_size(const json_t *manifest, struct err *err)
+{
+        json_int_t size = json_integer_value(
+                json_object_get(manifest, "target_page_size"));
+
+        if (size < PAGE_SIZE_MIN || size > PAGE_SIZE_MAX ||
+            (size & (size - 1)) != 0)
+                return bad(err, "target_page_size", ERR_CORRUPT,
+                           "not a page size");
+        return true;
+}
+
+/* Names differ, and each dir is its name's. */
+static bool check_dir(const json_t *block, json_t *seen, struct err *err)
+{
+        const char *name = json_text(block, "name");
+        const char *dir = json_text(block, "dir");
+        char expected[512];
+
+        if (!name || !dir)
+                return bad(err, "ram_blocks", ERR_CORRUPT,
+                           "an entry without name or dir");
+        if (strcmp(dir, name_ram_dir(name, expected)) != 0)
+                return bad(err, "ram_blocks", ERR_CORRUPT,
+                           "a dir that is not its name's");
+        if (json_object_get(seen, dir))
+                return bad(err, "ram_blocks", ERR_CORRUPT, "a name twice");
+        return json_object_set_new(seen, dir, json_true()) == 0 ||
+               err_nomem(err);
+}
+
+static bool check_size(const json_t *block, uint64_t *total, struct err *err)
+{
+        json_int_t size = json_integer_value(json_object_get(block, "size"));
+
+        if (size <= 0)
+                return bad(err, "ram_blocks", ERR_CORRUPT,
+                           "an entry without size");
+        if ((uint64_t)size > LIMIT_RAM_BYTES - *total)
+                return bad(err, "ram_blocks", ERR_LIMIT,
+                           "more RAM than any machine has");
+        *total += (uint64_t)size;
+        return true;
 }
 
 static bool check_blocks(const json_t *manifest, struct err *err)
@@ -93,28 +157,24 @@ static bool check_blocks(const json_t *manifest, struct err *err)
         const json_t *list = json_at(manifest, "ram_blocks");
         const json_t *block;
         uint64_t total = 0;
+        json_t *seen;
+        bool ok = true;
         size_t i;
 
         if (!json_is_array(list))
                 return bad(err, "ram_blocks", ERR_CORRUPT, "not a list");
         if (json_array_size(list) > LIMIT_RAM_BLOCKS)
                 return bad(err, "ram_blocks", ERR_LIMIT, "too many");
+        seen = json_object();
+        if (!seen)
+                return err_nomem(err);
         json_array_foreach(list, i, block)
         {
-                json_int_t size =
-                        json_integer_value(json_object_get(block, "size"));
-                const char *dir = json_text(block, "dir");
-
-                if (!json_text(block, "name") || !dir ||
-                    strncmp(dir, "ram/", 4) != 0 || size <= 0)
-                        return bad(err, "ram_blocks", ERR_CORRUPT,
-                                   "an entry without name, dir or size");
-                total += (uint64_t)size;
-                if ((uint64_t)size > LIMIT_RAM_BYTES || total > LIMIT_RAM_BYTES)
-                        return bad(err, "ram_blocks", ERR_LIMIT,
-                                   "more RAM than any machine has");
+                ok = ok && check_dir(block, seen, err) &&
+                     check_size(block, &total, err);
         }
-        return true;
+        json_decref(seen);
+        return ok;
 }
 
 bool manifest_check(const json_t *manifest, struct err *err)
@@ -122,6 +182,7 @@ bool manifest_check(const json_t *manifest, struct err *err)
         if (!json_is_object(manifest))
                 return bad(err, "manifest", ERR_CORRUPT, "not a JSON object");
         TRY(check_format(manifest, err));
+        TRY(check_page_size(manifest, err));
         return check_blocks(manifest, err);
 }
 

@@ -16,6 +16,8 @@
 /* ERR_CORRUPT, ERR_UNSUPPORTED or ERR_LIMIT, naming the key. */
 bool manifest_check(const json_t *manifest, struct err *err);
 bool state_check(const json_t *state, struct err *err);
+/* Of a checked manifest. */
+bool manifest_requires(const json_t *manifest, const char *feature);
 
 struct ram_block_info {
         const char *name; /* borrowed from the manifest                      */

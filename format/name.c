@@ -3,6 +3,7 @@
 
 #include "format/digest.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,6 +65,26 @@ const char *name_stream_dir(unsigned item, const char *kind, const char *idstr,
         return out;
 }
 
+/* Could name_component have made it? */
+static bool is_component(const char *s)
+{
+        if (strlen(s) >= NAME_COMPONENT_MAX)
+                return false;
+        for (const char *p = s; *p; p++) {
+                if (*p == '%') {
+                        if (!isxdigit((unsigned char)p[1]) ||
+                            !isxdigit((unsigned char)p[2]) ||
+                            islower((unsigned char)p[1]) ||
+                            islower((unsigned char)p[2]))
+                                return false;
+                        p += 2;
+                } else if (!is_plain((unsigned char)*p, p == s)) {
+                        return false;
+                }
+        }
+        return *s != '\0';
+}
+
 static bool bad(struct err *err, const char *why)
 {
         return err_set(err, ERR_CORRUPT, "member name: %s", why);
@@ -110,6 +131,8 @@ static bool parse_item(struct name *out, struct err *err)
                 return bad(err, "no kind of item");
         memcpy(out->kind, s, len);
         out->kind[len] = '\0';
+        if (s[len] && !is_component(s + len + 1))
+                return bad(err, "not a component");
         return true;
 }
 
@@ -118,12 +141,22 @@ static bool starts(const char *s, const char *prefix)
         return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+/* A line break in a name would make two lines of the index of it. */
+static bool is_printable(const char *s)
+{
+        while (*s > ' ' && *s < 0x7f)
+                s++;
+        return *s == '\0';
+}
+
 bool name_parse(const char *member, struct name *out, struct err *err)
 {
         struct name n = {.class = NAME_UNKNOWN};
         const char *slash = strrchr(member, '/');
         const char *prefix;
 
+        if (!is_printable(member))
+                return bad(err, "not printable ASCII");
         if (starts(member, "stasis/"))
                 n.class = NAME_STASIS;
         else if (starts(member, "ram/"))
@@ -143,7 +176,10 @@ bool name_parse(const char *member, struct name *out, struct err *err)
         memcpy(n.dir, member, (size_t)(slash - member));
         if (n.class == NAME_STREAM)
                 TRY(parse_item(&n, err));
-        if (n.class != NAME_DISK || strcmp(slash, "/zeros") != 0)
+        else if (!is_component(n.dir + (prefix - member)))
+                return bad(err, "not a component");
+        n.zeros = n.class == NAME_DISK && strcmp(slash, "/zeros") == 0;
+        if (!n.zeros)
                 TRY(parse_address(slash + 1, &n, err));
         *out = n;
         return true;

@@ -36,11 +36,13 @@ struct name {
         char dir[512];
         uint64_t address;
         bool zst;
+        bool zeros; /* NAME_DISK: the zero extents' list, which is no chunk  */
         unsigned item; /* NAME_STREAM */
         char kind[32]; /* NAME_STREAM */
 };
 
-/* ERR_CORRUPT when a known class does not follow its grammar. */
+/* ERR_CORRUPT when a known class does not follow its grammar, and when any
+ * name has a byte that is not printable ASCII. */
 bool name_parse(const char *member, struct name *out, struct err *err);
 
 #endif

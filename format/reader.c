@@ -133,8 +133,8 @@ bool job_classify(struct reader *r, struct read_job *j, struct err *err)
 
         if (!name_parse(e->name, &j->name, err))
                 return in_member(err, e);
-        j->chunk = j->name.class == NAME_RAM || j->name.class == NAME_STREAM ||
-                   j->name.class == NAME_DISK;
+        j->chunk = j->name.class != NAME_STASIS &&
+                   j->name.class != NAME_UNKNOWN && !j->name.zeros;
         j->decode = !r->options.stored_only;
         if (e->stored_len > MEMBER_BYTES_MAX) {
                 err_set(err, ERR_LIMIT, "a member of %llu bytes",
@@ -143,6 +143,11 @@ bool job_classify(struct reader *r, struct read_job *j, struct err *err)
         }
         if (!j->chunk)
                 return true;
+        if (j->name.zst != r->packed) {
+                err_set(err, ERR_CORRUPT,
+                        "its suffix is not what the manifest's features say");
+                return in_member(err, e);
+        }
         if (e->stored_len > codec_bound(CHUNK_SIZE) ||
             e->raw_len > CHUNK_SIZE || e->raw_len == 0 ||
             (!j->name.zst && e->raw_len != e->stored_len)) {
@@ -281,8 +286,7 @@ static bool is_told(const struct read_job *j)
                 return false;
         return j->chunk ||
                (strcmp(n, MEMBER_MANIFEST) != 0 &&
-                strcmp(n, MEMBER_STATE) != 0 &&
-                strncmp(n, MEMBER_SEGMENT, strlen(MEMBER_SEGMENT)) != 0);
+                strcmp(n, MEMBER_STATE) != 0 && !order_is_segment(n));
 }
 
 /* A member of a pipe: the digests that its worker found prove nothing yet. */
@@ -291,7 +295,7 @@ static bool arrived(struct reader *r, struct read_job *j, struct err *err)
         if (!r->is_pipe)
                 return true;
         TRY(pipe_account(r, j, err));
-        if (strcmp(j->entry.name, MEMBER_STATE) == 0 && !r->state) {
+        if (strcmp(j->entry.name, MEMBER_STATE) == 0) {
                 TRY(load_json(j->bytes, j->len, MEMBER_STATE, &r->state, err));
                 return state_check(r->state, err);
         }

@@ -29,7 +29,8 @@ struct reader_options {
 enum read_kind {
         READ_CHUNK,  /* of ram/, disk/ or stream/, decoded and checked     */
         READ_MEMBER, /* a whole member under stasis/ other than manifest,
-                        state, index, segments and trailer: vmdesc.json    */
+                        state, index, segments and trailer: vmdesc.json;
+                        or disk/NODE/zeros                                 */
         READ_PROVEN, /* pipe only: index and trailer proved all members
                         before; state is known now.  (A file says so
                         through reader_state at open; its READ_END still
@@ -73,15 +74,17 @@ struct index_entry {
         uint8_t stored_digest[16], raw_digest[16];
 };
 
-/* Walks the index of a file, in order, without reading members.  fn returns
- * false to stop (with err set, or not).  ERR_UNSUPPORTED from a pipe. */
+/* Walks the index of a file, in order, without reading members; before the
+ * first reader_next.  fn returns false to stop (with err set, or not).
+ * ERR_UNSUPPORTED from a pipe. */
 bool reader_index(struct reader *r,
                   bool (*fn)(void *arg, const struct index_entry *e,
                              struct err *err),
                   void *arg, struct err *err);
 
 /* A whole small member of a file by name, checked ("stasis/vmdesc.json");
- * bytes_out malloc'd.  *len_out = 0 and NULL when there is none. */
+ * before the first reader_next.  bytes_out malloc'd.  *len_out = 0 and NULL
+ * when there is none. */
 bool reader_get(struct reader *r, const char *name, size_t max,
                 uint8_t **bytes_out, size_t *len_out, struct err *err);
 

@@ -12,6 +12,7 @@
 #include "format/reader_private.h"
 #include "format/tar_check.h"
 
+#include <assert.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -145,6 +146,8 @@ static bool next_entry(struct reader *r, struct index_entry *e, bool *more_out,
         size_t len;
 
         TRY(next_line(r, &line, &len, err));
+        f->line = line;
+        f->line_len = len;
         *more_out = line != NULL;
         if (!line) {
                 f->walked = true;
@@ -178,6 +181,7 @@ bool reader_get(struct reader *r, const char *name, size_t max,
         if (r->is_pipe)
                 return err_set(err, ERR_UNSUPPORTED,
                                "from a pipe this cannot be had; give a file");
+        assert(!r->file.reading);
         TRY(first_line(r, err));
         for (;;) {
                 TRY(next_entry(r, &e, &more, err));
@@ -226,11 +230,29 @@ static bool get_json(struct reader *r, const char *name, json_t **out,
         return load_json(bytes, len, name, out, err);
 }
 
+/* A segment holds the lines since the one before, to the byte: what a reader of
+ * a pipe would find. */
+static bool check_segment(struct file_source *f, const struct index_entry *e,
+                          struct err *err)
+{
+        uint8_t digest[DIGEST_SIZE];
+
+        if (order_is_segment(e->name)) {
+                digest_result(f->segment, digest);
+                if (memcmp(digest, e->stored_digest, DIGEST_SIZE) != 0)
+                        return err_set(err, ERR_CORRUPT,
+                                       "says otherwise than the index");
+                digest_reset(f->segment);
+        }
+        digest_update(f->segment, f->line, f->line_len + 1);
+        return true;
+}
+
 /* The whole index once: proven, and every entry in its place. */
 static bool survey(struct reader *r, struct err *err)
 {
+        struct order order = {0};
         struct index_entry e;
-        uint64_t members = 0;
         bool more;
 
         TRY(first_line(r, err));
@@ -238,15 +260,14 @@ static bool survey(struct reader *r, struct err *err)
                 TRY(next_entry(r, &e, &more, err));
                 if (!more)
                         break;
-                if (members == 0 && strcmp(e.name, MEMBER_MANIFEST) != 0)
-                        return bad_index(err, "the manifest is not the first "
-                                              "member");
-                members++;
+                if (!order_take(&order, e.name, err) ||
+                    !check_segment(&r->file, &e, err))
+                        return in_member(err, &e);
                 r->total_bytes += e.stored_len;
         }
-        if (members != r->file.trailer.members)
+        if (order.members != r->file.trailer.members)
                 return bad_index(err, "not as many lines as the trailer says");
-        return true;
+        return order_end(&order, err);
 }
 
 bool file_open(struct reader *r, struct err *err)
@@ -254,7 +275,8 @@ bool file_open(struct reader *r, struct err *err)
         struct stat st;
 
         r->file.index = digest_new();
-        if (!r->file.index)
+        r->file.segment = digest_new();
+        if (!r->file.index || !r->file.segment)
                 return err_nomem(err);
         if (fstat(r->fd, &st) != 0)
                 return err_set(err, ERR_IO, "fstat failed");
@@ -263,6 +285,7 @@ bool file_open(struct reader *r, struct err *err)
         TRY(survey(r, err));
         TRY(get_json(r, MEMBER_MANIFEST, &r->manifest, err));
         TRY(manifest_check(r->manifest, err));
+        r->packed = manifest_requires(r->manifest, FEATURE_ZSTD);
         TRY(get_json(r, MEMBER_STATE, &r->state, err));
         TRY(state_check(r->state, err));
         return first_line(r, err);
@@ -271,6 +294,7 @@ bool file_open(struct reader *r, struct err *err)
 void file_close(struct reader *r)
 {
         digest_free(r->file.index);
+        digest_free(r->file.segment);
 }
 
 bool file_fetch(struct reader *r, struct read_job *j, bool *more_out,
@@ -281,6 +305,7 @@ bool file_fetch(struct reader *r, struct read_job *j, bool *more_out,
         uint64_t begin = f->data_end;
         size_t need;
 
+        f->reading = true;
         if (f->walked) {
                 *more_out = false;
                 return true;
@@ -296,8 +321,7 @@ bool file_fetch(struct reader *r, struct read_job *j, bool *more_out,
         if (!io_pread_all(r->fd, j->buf, need, begin, r->name, err))
                 return in_member(err, e);
         digest_update(r->frame, j->buf, j->gap_len);
-        if (!tar_check(j->buf, j->gap_len, (size_t)(padded(begin) - begin),
-                       begin, e->name, e->stored_len, err))
+        if (!tar_check(j->buf, j->gap_len, begin, e->name, e->stored_len, err))
                 return in_member(err, e);
         return true;
 }
@@ -313,8 +337,7 @@ static bool frame_gap(struct reader *r, uint64_t begin, uint64_t end,
                 return bad_index(err, "not where its header ends");
         TRY(io_pread_all(r->fd, gap, len, begin, r->name, err));
         digest_update(r->frame, gap, len);
-        if (!tar_check(gap, len, (size_t)(padded(begin) - begin), begin, name,
-                       size, err))
+        if (!tar_check(gap, len, begin, name, size, err))
                 return err_in_section(err, name);
         return true;
 }
@@ -351,6 +374,7 @@ bool reader_index(struct reader *r,
         if (r->is_pipe)
                 return err_set(err, ERR_UNSUPPORTED,
                                "a pipe has no index to look up; give a file");
+        assert(!r->file.reading);
         TRY(first_line(r, err));
         for (;;) {
                 TRY(next_entry(r, &e, &more, err));

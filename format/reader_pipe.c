@@ -14,15 +14,26 @@
 #include "base/text.h"
 #include "format/manifest.h"
 #include "format/reader_private.h"
+#include "format/tar_check.h"
 
 #include <assert.h>
 #include <string.h>
 
 #define LINES_MEMORY (1024 * 1024)
 
+static bool too_much_frame(struct err *err)
+{
+        return err_set(err, ERR_CORRUPT,
+                       "more than padding and a header between two members");
+}
+
 static bool keep_pending(struct pipe_source *p, const uint8_t *bytes,
                          size_t len, struct err *err)
 {
+        /* libarchive asks for more only when it has used what it has: headers
+         * without end must not fill memory. */
+        if (p->pending_len > GAP_MAX)
+                return too_much_frame(err);
         if (len > p->pending_room - p->pending_len) {
                 size_t room = p->pending_len + len + BLOCK_SIZE;
                 uint8_t *grown = realloc(p->pending, room);
@@ -58,16 +69,15 @@ static bool feed(void *arg, const void **bytes_out, size_t *len_out,
 }
 
 /* Everything up to `offset` is frame; then `size` bytes of data. */
-static bool classify(struct reader *r, uint64_t offset, uint64_t size,
-                     struct err *err)
+static bool classify(struct reader *r, const char *name, uint64_t offset,
+                     uint64_t size, struct err *err)
 {
         struct pipe_source *p = &r->pipe;
         uint64_t gap = offset - p->classified, drop;
 
         if (offset < p->classified || gap > p->pending_len || gap > GAP_MAX)
-                return err_set(err, ERR_CORRUPT,
-                               "more than padding and a header between two "
-                               "members");
+                return too_much_frame(err);
+        TRY(tar_check(p->pending, (size_t)gap, p->classified, name, size, err));
         digest_update(r->frame, p->pending, (size_t)gap);
         drop = gap + size;
         if (drop > p->pending_len)
@@ -83,11 +93,15 @@ static bool next_header(struct reader *r, const char **name_out,
                         uint64_t *size_out, uint64_t *offset_out,
                         struct err *err)
 {
-        TRY(archive_in_next(r->pipe.archive, name_out, size_out, offset_out,
-                            err));
+        char shown[320];
+
+        if (!archive_in_next(r->pipe.archive, name_out, size_out, offset_out,
+                             err))
+                return err_at(err, r->pipe.classified);
         if (!*name_out)
                 return true;
-        return classify(r, *offset_out, *size_out, err);
+        return classify(r, *name_out, *offset_out, *size_out, err) ||
+               err_in_section(err, text_escape(*name_out, shown, sizeof shown));
 }
 
 static bool missing_trailer(struct err *err)
@@ -115,16 +129,17 @@ bool pipe_open(struct reader *r, struct err *err)
         TRY(next_header(r, &name, &size, &offset, err));
         if (!name)
                 return missing_trailer(err);
-        if (strcmp(name, MEMBER_MANIFEST) != 0 || size > LIMIT_JSON_BYTES)
-                return err_set(err, ERR_CORRUPT,
-                               "not a snapshot: its first member is "
-                               "not " MEMBER_MANIFEST);
+        TRY(order_take(&p->order, name, err));
+        if (size > LIMIT_JSON_BYTES)
+                return err_set(err, ERR_LIMIT, "%s: larger than %llu bytes",
+                               name, LIMIT_JSON_BYTES);
         text = malloc((size_t)size + 1);
         if (!text)
                 return err_nomem(err);
         TRY(archive_in_data(p->archive, text, (size_t)size, err));
         TRY(load_json(text, (size_t)size, MEMBER_MANIFEST, &r->manifest, err));
         TRY(manifest_check(r->manifest, err));
+        r->packed = manifest_requires(r->manifest, FEATURE_ZSTD);
         strcpy(j.entry.name, MEMBER_MANIFEST);
         j.entry.data_offset = offset;
         j.entry.stored_len = j.entry.raw_len = size;
@@ -151,7 +166,7 @@ static bool raw_size(struct read_job *j, struct err *err)
         struct index_entry *e = &j->entry;
 
         e->raw_len = e->stored_len;
-        if (!j->chunk || !j->name.zst)
+        if (!j->name.zst)
                 return true;
         if (codec_raw_size(j->buf, (size_t)e->stored_len, &e->raw_len, err))
                 return true;
@@ -175,7 +190,7 @@ bool pipe_fetch(struct reader *r, struct read_job *j, bool *more_out,
                 p->at_index = true;
                 p->index_size = e->stored_len;
                 p->index_offset = e->data_offset;
-                return true;
+                return order_end(&p->order, err);
         }
         *more_out = true;
         if (strlen(name) >= sizeof e->name)
@@ -190,11 +205,10 @@ bool pipe_fetch(struct reader *r, struct read_job *j, bool *more_out,
         j->known = false;
         j->gap_len = 0;
         TRY(job_room(j, (size_t)e->stored_len, err));
-        if (!archive_in_data(p->archive, j->buf, (size_t)e->stored_len, err) ||
+        if (!order_take(&p->order, e->name, err) ||
+            !archive_in_data(p->archive, j->buf, (size_t)e->stored_len, err) ||
             !name_parse(e->name, &j->name, err))
                 return in_member(err, e);
-        j->chunk =
-                j->name.class != NAME_STASIS && j->name.class != NAME_UNKNOWN;
         TRY(raw_size(j, err));
         TRY(job_classify(r, j, err));
         /* Digests of raw bytes are found, not given: nothing may be left
@@ -243,16 +257,13 @@ bool pipe_account(struct reader *r, const struct read_job *j, struct err *err)
         char line[LIMIT_INDEX_LINE];
         size_t len;
 
-        if (strncmp(j->entry.name, MEMBER_SEGMENT, strlen(MEMBER_SEGMENT)) == 0)
+        if (order_is_segment(j->entry.name))
                 TRY(check_segment(r, j, err));
         if (strlen(j->entry.name) > LIMIT_INDEX_LINE - INDEX_FIXED - 2)
                 return err_set(err, ERR_LIMIT, "a member name too long");
         len = index_line(&j->entry, line);
         digest_update(p->index, line, len);
         p->index_bytes += len;
-        if (++p->members > LIMIT_MEMBERS)
-                return err_set(err, ERR_LIMIT, "more than %d members",
-                               LIMIT_MEMBERS);
         return spool_append(p->lines, line, len, err);
 }
 
@@ -307,7 +318,7 @@ static bool read_trailer(struct reader *r, struct err *err)
         if (p->trailer.file_size != offset + TRAILER_SIZE + TAR_END_SIZE ||
             p->trailer.index_offset != p->index_offset ||
             p->trailer.index_size != p->index_size ||
-            p->trailer.members != p->members)
+            p->trailer.members != p->order.members)
                 return wrong(err, MEMBER_TRAILER,
                              "does not fit what came before it");
         return true;
@@ -327,8 +338,6 @@ bool pipe_prove(struct reader *r, struct err *err)
         TRY(read_trailer(r, err));
         if (memcmp(stored, p->trailer.index_digest, DIGEST_SIZE) != 0)
                 return wrong(err, MEMBER_INDEX, "digest mismatch");
-        if (!r->state)
-                return wrong(err, MEMBER_STATE, "missing");
         p->proven = true;
         return true;
 }

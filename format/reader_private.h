@@ -11,6 +11,7 @@
 #include "format/digest.h"
 #include "format/index.h"
 #include "format/name.h"
+#include "format/order.h"
 #include "format/reader.h"
 #include "format/stasis_format.h"
 #include "format/trailer.h"
@@ -19,7 +20,7 @@
 struct read_job {
         struct index_entry entry; /* a pipe's worker fills the digests      */
         struct name name;
-        bool chunk; /* of ram/, stream/, disk/                          */
+        bool chunk; /* of ram/, stream/, disk/; not disk/X/zeros        */
         bool known; /* digests are known and must be met (file)         */
         bool decode;
         uint8_t *buf; /* gap (file only), then the stored bytes           */
@@ -37,9 +38,12 @@ struct file_source {
         uint64_t data_end;  /* of the member read last                      */
         char text[64 * 1024];
         size_t text_begin, text_end;
-        uint64_t text_left;   /* index bytes not in text yet                  */
-        struct digest *index; /* of the walk                                */
-        bool walked, ended;
+        uint64_t text_left; /* index bytes not in text yet                  */
+        const char *line;   /* the one taken last, its newline behind it   */
+        size_t line_len;
+        struct digest *index;   /* of the walk                              */
+        struct digest *segment; /* of the lines since the last segment      */
+        bool walked, reading, ended;
 };
 
 struct pipe_source {
@@ -51,7 +55,8 @@ struct pipe_source {
         size_t pending_len, pending_room;
         struct spool *lines; /* since the last segment     */
         struct digest *index;
-        uint64_t index_bytes, members;
+        uint64_t index_bytes;
+        struct order order;
         bool at_index, proven, eof;
         uint64_t index_size;
         uint64_t index_offset;
@@ -67,6 +72,7 @@ struct reader {
         struct read_job *out; /* lent to the caller */
         struct digest *frame;
         json_t *manifest, *state;
+        bool packed; /* chunks are zstd frames */
         uint64_t total_bytes;
         struct file_source file;
         struct pipe_source pipe;

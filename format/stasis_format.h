@@ -19,6 +19,10 @@
 /* An index segment follows each so many members. */
 #define SEGMENT_MEMBERS 512
 
+/* Target pages, bytes. */
+#define PAGE_SIZE_MIN 256
+#define PAGE_SIZE_MAX 65536
+
 /* tar */
 #define TAR_BLOCK    512
 #define TAR_END_SIZE 1024

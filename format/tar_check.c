@@ -4,7 +4,6 @@
 #include "format/stasis_format.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ustar header fields (POSIX.1-2017, pax): offset and length. */
@@ -45,31 +44,68 @@ static bool sum_ok(const uint8_t *h)
         return octal(h + SUM_AT, SUM_LEN, &stored) && stored == sum;
 }
 
-/* The value of a pax record "LEN path=VALUE\n". */
-static bool pax_path(const uint8_t *p, size_t len, char *out, size_t room)
+/* What pax records may say of a member here. */
+struct pax {
+        char path[1024]; /* "": nothing */
+        bool has_size;
+        uint64_t size;
+};
+
+static bool decimal(const uint8_t *p, size_t len, uint64_t *out)
+{
+        *out = 0;
+        for (size_t i = 0; i < len; i++) {
+                if (p[i] < '0' || p[i] > '9')
+                        return false;
+                *out = *out * 10 + (uint64_t)(p[i] - '0');
+        }
+        /* So many digits cannot overflow. */
+        return len > 0 && len <= 18;
+}
+
+static bool take_record(const uint8_t *p, size_t len, struct pax *out)
+{
+        if (len > 5 && memcmp(p, "path=", 5) == 0) {
+                len -= 5;
+                if (len >= sizeof out->path || memchr(p + 5, 0, len))
+                        return false;
+                memcpy(out->path, p + 5, len);
+                out->path[len] = '\0';
+        } else if (len > 5 && memcmp(p, "size=", 5) == 0) {
+                out->has_size = true;
+                return decimal(p + 5, len - 5, &out->size);
+        }
+        return true;
+}
+
+/* Records "LEN KEY=VALUE\n"; LEN counts all of it. */
+static bool parse_records(const uint8_t *p, size_t len, struct pax *out)
 {
         while (len > 0) {
-                char digits[12] = "";
-                size_t n, head;
+                const uint8_t *space = memchr(p, ' ', len < 10 ? len : 10);
+                size_t head = space ? (size_t)(space - p) : 0;
+                uint64_t n;
 
-                for (head = 0; head < len && head < 10 && p[head] != ' ';
-                     head++)
-                        digits[head] = (char)p[head];
-                n = strtoul(digits, NULL, 10);
-                if (n < head + 3 || n > len || p[n - 1] != '\n')
+                if (!space || !decimal(p, head, &n) || n > len ||
+                    n < head + 3 || p[n - 1] != '\n' ||
+                    !take_record(space + 1, (size_t)n - head - 2, out))
                         return false;
-                if (n > head + 6 && memcmp(p + head, " path=", 6) == 0) {
-                        n -= head + 7;
-                        if (n >= room)
-                                return false;
-                        memcpy(out, p + head + 6, n);
-                        out[n] = '\0';
-                        return true;
-                }
                 p += n;
-                len -= n;
+                len -= (size_t)n;
         }
-        return false;
+        return true;
+}
+
+/* A pax header and its records, and nothing else, in the blocks at h. */
+static bool parse_pax(const uint8_t *h, size_t len, struct pax *out)
+{
+        uint64_t stored;
+
+        return h[TYPE_AT] == 'x' && sum_ok(h) &&
+               octal(h + SIZE_AT, SIZE_LEN, &stored) &&
+               stored <= len - TAR_BLOCK &&
+               len - TAR_BLOCK - stored < TAR_BLOCK &&
+               parse_records(h + TAR_BLOCK, (size_t)stored, out);
 }
 
 static void ustar_path(const uint8_t *h, char *out, size_t room)
@@ -81,35 +117,39 @@ static void ustar_path(const uint8_t *h, char *out, size_t room)
                  prefix ? "/" : "", name, (const char *)h + NAME_AT);
 }
 
-bool tar_check(const uint8_t *gap, size_t len, size_t padding, uint64_t offset,
+/* The ustar header at h, together with what pax records said before. */
+static bool fits(const uint8_t *h, struct pax *pax, const char *name,
+                 uint64_t size)
+{
+        uint64_t stored = pax->size;
+
+        if (!pax->path[0])
+                ustar_path(h, pax->path, sizeof pax->path);
+        return (pax->has_size || octal(h + SIZE_AT, SIZE_LEN, &stored)) &&
+               stored == size && strcmp(pax->path, name) == 0;
+}
+
+bool tar_check(const uint8_t *gap, size_t len, uint64_t offset,
                const char *name, uint64_t size, struct err *err)
 {
-        char path[1024] = "";
+        size_t padding = (size_t)(-offset % TAR_BLOCK);
+        struct pax pax = {.path = ""};
         const uint8_t *h;
-        uint64_t stored;
 
+        if (len < padding + TAR_BLOCK || (len - padding) % TAR_BLOCK != 0)
+                return bad(err, offset, "no room for a tar header");
         for (size_t i = 0; i < padding; i++)
                 if (gap[i])
                         return bad(err, offset + i,
                                    "padding of the member before is not zero");
-        h = gap + padding;
-        len -= padding;
-        offset += padding;
-        if (len > TAR_BLOCK) {
-                if (h[TYPE_AT] != 'x' || !sum_ok(h) ||
-                    !octal(h + SIZE_AT, SIZE_LEN, &stored) ||
-                    stored > len - TAR_BLOCK ||
-                    !pax_path(h + TAR_BLOCK, (size_t)stored, path, sizeof path))
-                        return bad(err, offset, "damaged pax header");
-                h += len - TAR_BLOCK;
-                offset += len - TAR_BLOCK;
-        }
+        h = gap + padding + (len - padding - TAR_BLOCK);
+        if (len - padding > TAR_BLOCK &&
+            !parse_pax(gap + padding, (size_t)(h - gap) - padding, &pax))
+                return bad(err, offset + padding, "damaged pax header");
+        offset += (uint64_t)(h - gap);
         if (!sum_ok(h) || (h[TYPE_AT] != '0' && h[TYPE_AT] != 0))
                 return bad(err, offset, "damaged tar header");
-        if (!path[0])
-                ustar_path(h, path, sizeof path);
-        if (!octal(h + SIZE_AT, SIZE_LEN, &stored) || stored != size ||
-            strcmp(path, name) != 0)
+        if (!fits(h, &pax, name, size))
                 return bad(err, offset,
                            "the tar header is of another member than the "
                            "index says");

@@ -8,8 +8,9 @@
 
 #include "base/err.h"
 
-/* padding: bytes of padding at its begin; offset: of gap[0] in the file. */
-bool tar_check(const uint8_t *gap, size_t len, size_t padding, uint64_t offset,
+/* gap: everything from the end of one member's data, at `offset` in the file,
+ * to the beginning of the next one's. */
+bool tar_check(const uint8_t *gap, size_t len, uint64_t offset,
                const char *name, uint64_t size, struct err *err);
 
 #endif
