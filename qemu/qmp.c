@@ -107,6 +107,30 @@ static void consume(struct qmp *q, size_t n)
         memmove(q->in, q->in + n, q->in_len);
 }
 
+/* QEMU has unsigned 64-bit values (a property that is "all bits set"), which
+ * jansson cannot hold: they become its largest integer, in place. */
+static void cap_integers(char *s, size_t len)
+{
+        bool in_string = false;
+
+        for (size_t i = 0; i < len; i++) {
+                char most[21] = "9223372036854775807 ";
+                size_t n = 0;
+
+                if (s[i] == '\\' && in_string)
+                        i++;
+                else if (s[i] == '"')
+                        in_string = !in_string;
+                while (!in_string && i + n < len && s[i + n] >= '0' &&
+                       s[i + n] <= '9')
+                        n++;
+                if (n == 20 || (n == 19 && memcmp(s + i, most, 19) > 0))
+                        memcpy(s + i, most, n);
+                if (n > 0)
+                        i += n - 1;
+        }
+}
+
 /* One object out of what was received; NULL: not all of it is there yet. */
 static bool parse(struct qmp *q, json_t **out, struct err *err)
 {
@@ -122,6 +146,11 @@ static bool parse(struct qmp *q, json_t **out, struct err *err)
         if (!q->in_len || q->in[q->in_len - 1] != '\n')
                 return true;
         *out = json_loadb(q->in, q->in_len, JSON_DISABLE_EOF_CHECK, &bad);
+        if (!*out && json_error_code(&bad) == json_error_numeric_overflow) {
+                cap_integers(q->in, q->in_len);
+                *out = json_loadb(q->in, q->in_len, JSON_DISABLE_EOF_CHECK,
+                                  &bad);
+        }
         if (*out) {
                 consume(q, (size_t)bad.position);
                 return true;

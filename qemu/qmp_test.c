@@ -116,6 +116,28 @@ static void a_pretty_printed_reply_is_understood(void **state)
         close(peer);
 }
 
+static void an_unsigned_64_bit_value_does_not_break_the_reply(void **state)
+{
+        struct err err = ERR_INIT;
+        int peer;
+        struct qmp *q = client(
+                &peer,
+                "{\"return\": {\"a\": 18446744073709551552, \"b\": 7, \"c\": "
+                "\"\\\"18446744073709551552\", \"d\": 9223372036854775807}, "
+                "\"id\": 2}\r\n");
+        json_auto_t *r = NULL;
+
+        (void)state;
+        assert_true(qmp_command(q, "x", NULL, &r, NULL, &err));
+        assert_true(json_integer_value(json_object_get(r, "a")) == INT64_MAX);
+        assert_int_equal(json_integer_value(json_object_get(r, "b")), 7);
+        assert_string_equal(json_string_value(json_object_get(r, "c")),
+                            "\"18446744073709551552");
+        assert_true(json_integer_value(json_object_get(r, "d")) == INT64_MAX);
+        qmp_close(q);
+        close(peer);
+}
+
 static void a_reply_may_be_collected_later(void **state)
 {
         struct err err = ERR_INIT;
@@ -276,6 +298,8 @@ int main(void)
                         an_error_keeps_its_class_and_its_text_is_made_printable),
                 cmocka_unit_test(a_late_reply_to_another_command_is_dropped),
                 cmocka_unit_test(a_pretty_printed_reply_is_understood),
+                cmocka_unit_test(
+                        an_unsigned_64_bit_value_does_not_break_the_reply),
                 cmocka_unit_test(a_reply_may_be_collected_later),
                 cmocka_unit_test(a_closed_monitor_is_noticed_at_once),
                 cmocka_unit_test(what_is_not_json_is_refused),

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Order matters in two places.  Our end of the socketpair is closed before
+ * anything is asked of QEMU on a way out: while QEMU sends, it may hold its big
+ * lock, and it would answer nothing until somebody reads.  And the guest goes
+ * on before the file is synced and published, because that can take as long
+ * as the disk likes.
+ */
+#include "save/live.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/emit.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "format/fingerprint.h"
+#include "format/manifest.h"
+#include "qemu/disks.h"
+#include "qemu/identity.h"
+#include "qemu/outside.h"
+#include "qemu/settings.h"
+#include "save/birth.h"
+#include "save/exclusive.h"
+#include "save/preflight.h"
+
+#define GREETING_MS 5000
+/* For QEMU to be done with a migration that has ended, flushing disks. */
+#define SETTLE_MS 60000
+#define QUIT_MS   60000
+/* Silences of 50 ms after which a sender that says it waits is believed. */
+#define SILENCES 4
+
+#define RETURN_PATH_SHUT 1
+
+struct live {
+        const struct live_options *options;
+        struct qmp *q;
+        pid_t pid;    /* QEMU's; 0: unknown                                  */
+        int claim;    /* save/exclusive.h                                    */
+        int stream;   /* our end of the socketpair, while there is one       */
+        int64_t time; /* of creation                                         */
+        json_t *manifest, *disks, *warnings;
+        json_t *former; /* migration settings to put back; NULL: none        */
+        uint64_t ram_bytes;
+        char before[32];
+        /* The question whether QEMU waits, asked without waiting. */
+        bool asked;
+        unsigned long question;
+        unsigned silences;
+};
+
+static bool put(json_t *object, const char *key, json_t *value, struct err *err)
+{
+        if (!value || json_object_set_new(object, key, value) != 0)
+                return err_nomem(err);
+        return true;
+}
+
+/* ---- before the VM is touched -------------------------------------------- */
+
+static bool claim(struct live *l, struct err *err)
+{
+        TRY(identity_pid(l->q, &l->pid, err));
+        if (l->pid)
+                return exclusive_claim(l->pid, identity_start_time(l->pid),
+                                       &l->claim, err);
+        log_debug("save", "the process of this QEMU is not visible");
+        return true;
+}
+
+static bool sum_ram(struct live *l, struct err *err)
+{
+        json_auto_t *blocks = NULL;
+        const json_t *block;
+        size_t i;
+
+        TRY(identity_ram_blocks(l->q, &blocks, err));
+        json_array_foreach(blocks, i, block)
+        {
+                l->ram_bytes += (uint64_t)json_integer_value(
+                        json_object_get(block, "used"));
+        }
+        return true;
+}
+
+static void tell_warnings(const struct live *l)
+{
+        const json_t *warning;
+        size_t i;
+
+        json_array_foreach(l->warnings, i, warning)
+        {
+                log_warn("%s", json_string_value(warning));
+        }
+}
+
+static bool learn(struct live *l, struct err *err)
+{
+        l->manifest = json_object();
+        l->warnings = json_array();
+        if (!l->manifest || !l->warnings)
+                return err_nomem(err);
+        TRY(birth_describe(l->manifest, "qmp", &l->time, err));
+        TRY(identity_describe(l->q, l->options->no_argv ? 0 : l->pid,
+                              l->manifest, err));
+        TRY(disks_query(l->q, l->pid, &l->disks, err));
+        TRY(put(l->manifest, "disks", json_deep_copy(l->disks), err));
+        TRY(outside_find(l->q, l->manifest, l->disks, l->options->quit,
+                         l->warnings, err));
+        TRY(sum_ram(l, err));
+        tell_warnings(l);
+        return true;
+}
+
+/* ---- while QEMU sends ---------------------------------------------------- */
+
+/* QEMU answers this when its big lock is free, that is before it begins with
+ * the end of the stream or when all of it is in the socket.  After the latter
+ * answer and further silence there is nothing left to come. */
+static bool quiet(void *arg, bool *at_end, struct err *err)
+{
+        struct live *l = arg;
+        json_auto_t *status = NULL;
+        const char *state;
+
+        *at_end = false;
+        if (l->silences > 0) {
+                *at_end = l->silences++ > SILENCES;
+                return true;
+        }
+        if (!l->asked) {
+                l->asked = true;
+                return qmp_send(l->q, "query-status", NULL, &l->question, err);
+        }
+        TRY(qmp_reply(l->q, l->question, 0, &status, err));
+        if (!status)
+                return true;
+        l->asked = false;
+        state = json_string_value(json_object_get(status, "status"));
+        if (state && strcmp(state, "finish-migrate") == 0)
+                l->silences = 1;
+        return true;
+}
+
+static bool take_fingerprint(json_t *image, json_t *warnings, struct err *err)
+{
+        const char *file = json_string_value(json_object_get(image, "file"));
+        json_auto_t *print = NULL;
+        struct err failed = ERR_INIT;
+        char line[600], shown[300];
+
+        if (file && fingerprint_take(file, &print, &failed))
+                return put(image, "fingerprint", json_incref(print), err);
+        text_escape(json_string_value(json_object_get(image, "name")), shown,
+                    sizeof shown);
+        snprintf(line, sizeof line,
+                 "%s cannot be looked at: a restore will not notice if it "
+                 "has changed",
+                 shown);
+        log_warn("%s", line);
+        return json_array_append_new(warnings, json_string(line)) == 0 ||
+               err_nomem(err);
+}
+
+/* QEMU waits, the images are flushed: what they are now belongs to the cut. */
+static bool complete(void *arg, json_t *state, struct err *err)
+{
+        struct live *l = arg;
+        json_t *disk, *image;
+        size_t i, k;
+
+        json_array_foreach(l->disks, i, disk)
+        {
+                json_array_foreach(json_object_get(disk, "chain"), k, image)
+                {
+                        TRY(take_fingerprint(image, l->warnings, err));
+                }
+        }
+        TRY(put(state, "disks", json_incref(l->disks), err));
+        TRY(put(state, "run_state", json_string(l->before), err));
+        return put(state, "warnings", json_incref(l->warnings), err);
+}
+
+static bool start(struct live *l, struct err *err)
+{
+        json_auto_t *ignored = NULL;
+        struct err failed = ERR_INIT;
+        CLEANUP_FD int theirs = -1;
+        int fds[2];
+
+        TRY(settings_apply(l->q, &l->former, err));
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+                return err_os(err, errno, "socketpair");
+        l->stream = fds[0];
+        theirs = fds[1];
+        TRY(qmp_command_fd(l->q, "getfd",
+                           json_pack("{s:s}", "fdname", "stasis"), theirs, NULL,
+                           NULL, err));
+        if (qmp_command(l->q, "migrate", json_pack("{s:s}", "uri", "fd:stasis"),
+                        NULL, NULL, err))
+                return true;
+        qmp_ask(l->q, "closefd", json_pack("{s:s}", "fdname", "stasis"),
+                &ignored, &failed);
+        return false;
+}
+
+static bool capture(struct live *l, int out_fd, const char *out_name,
+                    struct capture_report *report, struct err *err)
+{
+        struct capture_options o = {
+                .compress = l->options->compress,
+                .level = l->options->level,
+                .threads = l->options->threads,
+                .time = l->time,
+                .spool_dir = l->options->spool_dir,
+                .manifest = l->manifest,
+                .quiet = quiet,
+                .complete = complete,
+                .arg = l,
+                .progress = l->options->progress,
+                .expected_bytes = l->ram_bytes,
+        };
+
+        return capture_run(l->stream, "QEMU", out_fd, out_name, &o, report,
+                           err);
+}
+
+/* ---- the verdict, and what becomes of the VM ----------------------------- */
+
+static void hang_up(struct live *l)
+{
+        if (l->stream < 0)
+                return;
+        shutdown(l->stream, SHUT_RDWR);
+        close(steal_fd(&l->stream));
+}
+
+/* Until the migration is over and the run state is one that lasts. */
+static bool settle(struct live *l, char status[32], char state[32],
+                   char desc[512], struct err *err)
+{
+        for (int waited = 0; waited <= SETTLE_MS; waited += 20) {
+                json_auto_t *m = NULL, *event = NULL;
+                const char *s;
+
+                TRY(qmp_command(l->q, "query-migrate", NULL, &m, NULL, err));
+                s = json_string_value(json_object_get(m, "status"));
+                snprintf(status, 32, "%s", s ? s : "none");
+                s = json_string_value(json_object_get(m, "error-desc"));
+                text_escape(s ? s : "", desc, 512);
+                TRY(identity_run_state(l->q, state, 32, err));
+                if ((strcmp(status, "failed") == 0 ||
+                     strcmp(status, "completed") == 0 ||
+                     strcmp(status, "cancelled") == 0 ||
+                     strcmp(status, "none") == 0) &&
+                    strcmp(state, "finish-migrate") != 0)
+                        return true;
+                TRY(qmp_event(l->q, 20, &event, err));
+        }
+        return err_set(err, ERR_QEMU,
+                       "QEMU does not end the migration (%s, VM %s)", status,
+                       state);
+}
+
+/* How long the guest stood still, by QEMU's own clock. */
+static double stopped_seconds(struct live *l)
+{
+        double stop = 0, resume = 0;
+
+        for (;;) {
+                struct err ignored = ERR_INIT;
+                json_auto_t *event = NULL;
+                json_int_t seconds = 0, micro = 0;
+                const char *name;
+                double at;
+
+                if (!qmp_event(l->q, 0, &event, &ignored) || !event)
+                        break;
+                name = json_string_value(json_object_get(event, "event"));
+                json_unpack(event, "{s:{s:I,s:I}}", "timestamp", "seconds",
+                            &seconds, "microseconds", &micro);
+                at = (double)seconds + (double)micro / 1e6;
+                if (name && strcmp(name, "STOP") == 0)
+                        stop = at;
+                else if (name && strcmp(name, "RESUME") == 0)
+                        resume = at;
+        }
+        return stop > 0 && resume > stop ? resume - stop : 0;
+}
+
+/* A guest that ran runs again, by QEMU's doing.  Others are never run. */
+static bool back_to_before(struct live *l, char state[32], struct err *err)
+{
+        if (strcmp(state, l->before) == 0)
+                return true;
+        if (strcmp(l->before, "running") == 0) {
+                log_warn("QEMU left the VM %s: it is continued", state);
+                TRY(qmp_command(l->q, "cont", NULL, NULL, NULL, err));
+                return identity_run_state(l->q, state, 32, err);
+        }
+        log_warn("the VM was %s and is now %s: QEMU %s knows no way back. It "
+                 "has not run; `cont` would run it, and until then it cannot "
+                 "be saved again",
+                 l->before, state, qmp_version(l->q));
+        return true;
+}
+
+static bool put_settings_back(struct live *l, struct err *err)
+{
+        bool ok = !l->former || settings_put_back(l->q, l->former, err);
+
+        json_decref(l->former);
+        l->former = NULL;
+        return ok;
+}
+
+/* No verdict: QEMU takes the migration for failed and the VM goes on. */
+static bool refuse(struct live *l, char state[32], char desc[512],
+                   struct err *err)
+{
+        char status[32];
+        bool ok;
+
+        hang_up(l);
+        qmp_steadfast(l->q, true);
+        ok = settle(l, status, state, desc, err) &&
+             back_to_before(l, state, err);
+        return put_settings_back(l, err) && ok;
+}
+
+static bool await_exit(struct live *l, struct err *err)
+{
+        for (int waited = 0; waited < QUIT_MS; waited += 1000) {
+                struct err gone = ERR_INIT;
+                json_auto_t *event = NULL;
+
+                if (!qmp_event(l->q, 1000, &event, &gone))
+                        return true;
+        }
+        return err_set(err, ERR_QEMU, "QEMU does not quit");
+}
+
+/* The VM has moved into the file, and ends here. */
+static bool confirm(struct live *l, struct err *err)
+{
+        uint8_t message[8];
+        char status[32], state[32], desc[512];
+        struct emit e;
+        json_auto_t *ignored = NULL;
+
+        qmp_steadfast(l->q, true);
+        emit_init(&e, message, sizeof message);
+        emit_u16be(&e, RETURN_PATH_SHUT);
+        emit_u16be(&e, 4);
+        emit_u32be(&e, 0);
+        TRY(io_write_all(l->stream, message, e.len, "QEMU", err));
+        TRY(settle(l, status, state, desc, err));
+        if (strcmp(status, "completed") != 0) {
+                struct err failed = ERR_INIT;
+
+                back_to_before(l, state, &failed);
+                put_settings_back(l, &failed);
+                return err_set(err, ERR_QEMU,
+                               "QEMU did not hand the VM over (%s %s): it is "
+                               "%s",
+                               status, desc, state);
+        }
+        /* It may be gone before it has answered. */
+        if (!qmp_command(l->q, "quit", NULL, &ignored, NULL,
+                         &(struct err)ERR_INIT))
+                return true;
+        return await_exit(l, err);
+}
+
+/* The capture failed: QEMU's own reason is the better one if QEMU ended the
+ * stream.  What goes wrong in cleaning up is told, the failure stays. */
+static bool give_up(struct live *l, struct err *err)
+{
+        struct err failed = ERR_INIT;
+        char state[32], desc[512] = "", line[1024];
+
+        if (!refuse(l, state, desc, &failed))
+                log_warn("%s", err_line(&failed, line, sizeof line));
+        if (err->status != ERR_TRUNCATED)
+                return false;
+        err_clear(err);
+        if (failed.status != ERR_NONE) {
+                *err = failed;
+                return err_doing(err, "saving");
+        }
+        return err_set(err, ERR_QEMU, "QEMU ended the migration: %s",
+                       desc[0] ? desc : "it gives no reason");
+}
+
+static bool publish_and_end(struct live *l, struct publish *p, const char *path,
+                            struct err *err)
+{
+        struct err failed = ERR_INIT;
+        char state[32], desc[512], line[1024];
+
+        if (p && !publish_commit(p, err)) {
+                if (!refuse(l, state, desc, &failed))
+                        log_warn("%s", err_line(&failed, line, sizeof line));
+                return false;
+        }
+        if (confirm(l, err))
+                return true;
+        log_warn("%s is complete, but the VM has not ended",
+                 p ? path : "the snapshot");
+        return false;
+}
+
+static bool transfer(struct live *l, struct publish *p, const char *path,
+                     struct live_report *report, struct err *err)
+{
+        int out = p ? publish_fd(p) : STDOUT_FILENO;
+        char desc[512];
+
+        if (!start(l, err) || !capture(l, out, p ? path : "standard output",
+                                       &report->capture, err))
+                return give_up(l, err);
+        if (l->options->quit)
+                return publish_and_end(l, p, path, err);
+        TRY(refuse(l, report->after, desc, err));
+        report->stopped_seconds = stopped_seconds(l);
+        return !p || publish_commit(p, err);
+}
+
+static bool save(struct live *l, struct publish *p, const char *path,
+                 struct live_report *report, struct err *err)
+{
+        const char *id;
+
+        TRY(qmp_connect(l->options->qmp, GREETING_MS, &l->q, err));
+        TRY(claim(l, err));
+        TRY(preflight(l->q, l->before, sizeof l->before, err));
+        TRY(learn(l, err));
+        snprintf(report->before, sizeof report->before, "%s", l->before);
+        id = json_text(l->manifest, "id");
+        snprintf(report->id, sizeof report->id, "%s", id ? id : "");
+        return transfer(l, p, path, report, err);
+}
+
+static void cleanup_publish(struct publish **p)
+{
+        publish_close(*p);
+}
+
+bool live_save(const char *path, const struct live_options *options,
+               struct live_report *report, struct err *err)
+{
+        CLEANUP(cleanup_publish) struct publish *p = NULL;
+        struct live l = {.options = options, .claim = -1, .stream = -1};
+        bool ok;
+
+        memset(report, 0, sizeof *report);
+        if (strcmp(path, "-") != 0)
+                TRY(publish_open(path, options->force ? PUBLISH_REPLACE : 0, &p,
+                                 err));
+        ok = save(&l, p, path, report, err);
+        hang_up(&l);
+        qmp_close(l.q);
+        cleanup_fd_(&l.claim);
+        json_decref(l.manifest);
+        json_decref(l.disks);
+        json_decref(l.warnings);
+        json_decref(l.former);
+        return ok;
+}
