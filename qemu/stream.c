@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
+/* Device state in memory; more goes to the spool's file. */
 #define TAIL_MEMORY (16 * MiB)
 
 bool stream_new(struct source *source, const struct stream_events *events,
@@ -78,11 +79,7 @@ bool stream_view(struct stream *s, size_t n, const uint8_t **p, struct err *err)
         return source_need(s->source, n, p, &len, err);
 }
 
-static bool fail(struct stream *s, struct err *err, enum status status,
-                 const char *section, const char *fmt, ...)
-        __attribute__((format(printf, 5, 6)));
-
-static bool fail(struct stream *s, struct err *err, enum status status,
+bool stream_fail(struct stream *s, struct err *err, enum status status,
                  const char *section, const char *fmt, ...)
 {
         char shown[300];
@@ -123,8 +120,9 @@ static bool parse(struct stream *s, const char *section,
                         return false;
                 }
                 if (len >= SOURCE_VIEW_MAX)
-                        return fail(s, err, ERR_LIMIT, section,
-                                    "larger than %d bytes", SOURCE_VIEW_MAX);
+                        return stream_fail(s, err, ERR_LIMIT, section,
+                                           "larger than %d bytes",
+                                           SOURCE_VIEW_MAX);
                 need = len + 1;
         }
 }
@@ -133,8 +131,8 @@ static bool item_begin(struct stream *s, struct stream_item *item,
                        struct err *err)
 {
         if (s->items >= LIMIT_STREAM_ITEMS)
-                return fail(s, err, ERR_LIMIT, item->idstr,
-                            "more than %d items", LIMIT_STREAM_ITEMS);
+                return stream_fail(s, err, ERR_LIMIT, item->idstr,
+                                   "more than %d items", LIMIT_STREAM_ITEMS);
         item->number = s->items++;
         return s->events.item_begin(s->events.arg, item, err);
 }
@@ -150,7 +148,7 @@ static bool item_end(struct stream *s, struct err *err)
         return s->events.item_end(s->events.arg, err);
 }
 
-static bool item_whole(struct stream *s, struct stream_item *item,
+bool stream_item_whole(struct stream *s, struct stream_item *item,
                        const uint8_t *p, size_t len, struct err *err)
 {
         TRY(item_begin(s, item, err));
@@ -192,7 +190,7 @@ static bool read_header(struct stream *s, struct err *err)
         if (version != STREAM_VERSION)
                 return cursor_bad(&c, ERR_UNSUPPORTED,
                                   "stream version %u, not 3", version);
-        TRY(item_whole(s, &item, p, 8, err));
+        TRY(stream_item_whole(s, &item, p, 8, err));
         source_take(s->source, 8);
         return true;
 }
@@ -220,11 +218,12 @@ static bool read_config(struct stream *s, struct err *err)
                 return true; /* machine types up to 2.3 */
         TRY(parse(s, "configuration", parse_config, &s->config, &len, err));
         if (s->config.mapped_ram)
-                return fail(s, err, ERR_UNSUPPORTED, "configuration",
-                            "a mapped-ram file: its RAM is not in the stream; "
-                            "load it into QEMU and save it from there");
+                return stream_fail(
+                        s, err, ERR_UNSUPPORTED, "configuration",
+                        "a mapped-ram file: its RAM is not in the stream; "
+                        "load it into QEMU and save it from there");
         TRY(stream_view(s, len, &p, err));
-        TRY(item_whole(s, &item, p, len, err));
+        TRY(stream_item_whole(s, &item, p, len, err));
         source_take(s->source, len);
         return true;
 }
@@ -258,9 +257,9 @@ static bool read_footer(struct stream *s, uint32_t id, const char *section,
                         return true;
         }
         if (memcmp(p, want, FOOTER_SIZE) != 0)
-                return fail(s, err, ERR_CORRUPT, section,
-                            "no footer of section %u where its payload ends",
-                            id);
+                return stream_fail(
+                        s, err, ERR_CORRUPT, section,
+                        "no footer of section %u where its payload ends", id);
         if (tell)
                 TRY(item_bytes(s, p, FOOTER_SIZE, err));
         source_take(s->source, FOOTER_SIZE);
@@ -336,14 +335,14 @@ static bool read_ram_start(struct stream *s, struct err *err)
         bool ok;
 
         if (s->ram_started)
-                return fail(s, err, ERR_CORRUPT, "ram", "started twice");
+                return stream_fail(s, err, ERR_CORRUPT, "ram", "started twice");
         ok = parse(s, "ram", parse_ram_start, &setup, &len, err);
         s->ram = setup.ram; /* freed with s, also after failure */
         TRY(ok);
         if (setup.header.version_id != RAM_VERSION)
-                return fail(s, err, ERR_UNSUPPORTED, "ram",
-                            "section version %u, not %u",
-                            setup.header.version_id, RAM_VERSION);
+                return stream_fail(s, err, ERR_UNSUPPORTED, "ram",
+                                   "section version %u, not %u",
+                                   setup.header.version_id, RAM_VERSION);
         s->ram.section_id = setup.header.section_id;
         s->ram_started = true;
         TRY(stream_view(s, len, &p, err));
@@ -354,14 +353,14 @@ static bool read_ram_start(struct stream *s, struct err *err)
         return s->events.ram_start(s->events.arg, &s->ram, err);
 }
 
-static bool end_ram(struct stream *s, struct err *err)
+bool stream_end_ram(struct stream *s, struct err *err)
 {
         if (s->ram_ended)
                 return true;
         s->ram_ended = true;
         if (!s->ram_started)
-                return fail(s, err, ERR_CORRUPT, "ram",
-                            "the stream has no RAM section");
+                return stream_fail(s, err, ERR_CORRUPT, "ram",
+                                   "the stream has no RAM section");
         return s->events.ram_end(s->events.arg, err);
 }
 
@@ -409,11 +408,12 @@ static bool add_live(struct stream *s, const struct section_header *h,
         struct live_section *live = &s->live[s->live_count];
 
         if (find_live(s, h->section_id))
-                return fail(s, err, ERR_CORRUPT, h->idstr,
-                            "section id %u is in use", h->section_id);
+                return stream_fail(s, err, ERR_CORRUPT, h->idstr,
+                                   "section id %u is in use", h->section_id);
         if (s->live_count == LIVE_SECTIONS_MAX)
-                return fail(s, err, ERR_LIMIT, h->idstr,
-                            "more than %d live sections", LIVE_SECTIONS_MAX);
+                return stream_fail(s, err, ERR_LIMIT, h->idstr,
+                                   "more than %d live sections",
+                                   LIVE_SECTIONS_MAX);
         live->id = h->section_id;
         live->ram = strcmp(h->idstr, "ram") == 0;
         live->iterable = which;
@@ -435,9 +435,10 @@ static bool read_start(struct stream *s, struct err *err)
         if (strcmp(h.idstr, "ram") == 0)
                 return read_ram_start(s, err);
         if (which == ITERABLE_NONE)
-                return fail(s, err, ERR_UNSUPPORTED, h.idstr,
-                            "live migration data of this device is not known; "
-                            "unplug it before saving");
+                return stream_fail(
+                        s, err, ERR_UNSUPPORTED, h.idstr,
+                        "live migration data of this device is not known; "
+                        "unplug it before saving");
         item_of(&item, "start", &h);
         return read_iterable(s, &item, which, ITEM_START, len, err);
 }
@@ -462,15 +463,15 @@ static bool read_ram(struct stream *s, enum item_type type, uint32_t id,
                      struct err *err)
 {
         if (!s->ram_started || s->ram_ended)
-                return fail(s, err, ERR_CORRUPT, "ram", "pages %s",
-                            s->ram_started ? "after the end of RAM"
-                                           : "before its start");
+                return stream_fail(s, err, ERR_CORRUPT, "ram", "pages %s",
+                                   s->ram_started ? "after the end of RAM"
+                                                  : "before its start");
         s->ram_moved = true;
         source_take(s->source, 5);
         TRY(stream_ram_records(s, id, err));
         if (type == ITEM_PART)
                 return read_footer(s, id, "ram", false, err);
-        TRY(end_ram(s, err));
+        TRY(stream_end_ram(s, err));
         TRY(tell_ram_end(s, id, err));
         TRY(read_footer(s, id, "ram", true, err));
         return item_end(s, err);
@@ -503,8 +504,9 @@ static bool read_part(struct stream *s, enum item_type type, struct err *err)
                           (uint32_t)p[3] << 8 | p[4];
         live = find_live(s, item.section_id);
         if (!live)
-                return fail(s, err, ERR_CORRUPT, item.kind,
-                            "section %u was never started", item.section_id);
+                return stream_fail(s, err, ERR_CORRUPT, item.kind,
+                                   "section %u was never started",
+                                   item.section_id);
         if (live->ram)
                 return read_ram(s, type, live->id, err);
         if (type == ITEM_PART)
@@ -549,12 +551,13 @@ static bool read_command(struct stream *s, struct err *err)
         TRY(stream_view(s, 5 + len, &p, err));
         name = command_name(command);
         if (!name)
-                return fail(s, err, ERR_UNSUPPORTED, "command",
-                            "unknown command 0x%x of %u bytes", command, len);
+                return stream_fail(s, err, ERR_UNSUPPORTED, "command",
+                                   "unknown command 0x%x of %u bytes", command,
+                                   len);
         switch (command) {
         case COMMAND_SWITCHOVER_START:
                 strcpy(item.idstr, name);
-                TRY(item_whole(s, &item, p, 5 + len, err));
+                TRY(stream_item_whole(s, &item, p, 5 + len, err));
                 break;
         case COMMAND_POSTCOPY_ADVISE:
                 if (len == 16)
@@ -565,10 +568,11 @@ static bool read_command(struct stream *s, struct err *err)
         case COMMAND_PING:
                 break;
         default:
-                return fail(s, err, ERR_UNSUPPORTED, "command",
-                            "%s: a stream that switched to postcopy or COLO "
-                            "cannot be kept",
-                            name);
+                return stream_fail(
+                        s, err, ERR_UNSUPPORTED, "command",
+                        "%s: a stream that switched to postcopy or COLO "
+                        "cannot be kept",
+                        name);
         }
         source_take(s->source, 5 + len);
         return true;
@@ -624,8 +628,8 @@ static bool early_length(struct stream *s, const struct section_header *h,
                         return true;
                 }
         }
-        return fail(s, err, ERR_CORRUPT, h->idstr, "no footer within %d bytes",
-                    SOURCE_VIEW_MAX);
+        return stream_fail(s, err, ERR_CORRUPT, h->idstr,
+                           "no footer within %d bytes", SOURCE_VIEW_MAX);
 }
 
 static bool read_early(struct stream *s, struct err *err)
@@ -638,8 +642,8 @@ static bool read_early(struct stream *s, struct err *err)
 
         TRY(parse(s, "section header", parse_section, &h, &len, err));
         if (s->early_count == EARLY_MAX)
-                return fail(s, err, ERR_LIMIT, h.idstr,
-                            "more than %d early sections", EARLY_MAX);
+                return stream_fail(s, err, ERR_LIMIT, h.idstr,
+                                   "more than %d early sections", EARLY_MAX);
         TRY(early_length(s, &h, &len, err));
         s->footers = FOOTERS_ON;
         strcpy(early->idstr, h.idstr);
@@ -648,7 +652,7 @@ static bool read_early(struct stream *s, struct err *err)
         s->early_count++;
         item_of(&item, "early", &h);
         TRY(stream_view(s, len, &p, err));
-        TRY(item_whole(s, &item, p, len, err));
+        TRY(stream_item_whole(s, &item, p, len, err));
         source_take(s->source, len);
         return true;
 }
@@ -679,133 +683,10 @@ static bool read_live(struct stream *s, struct err *err)
                 case ITEM_EOF:
                         return true;
                 default:
-                        return fail(s, err, ERR_CORRUPT, "stream",
-                                    "item type 0x%02x is not known", *p);
+                        return stream_fail(s, err, ERR_CORRUPT, "stream",
+                                           "item type 0x%02x is not known", *p);
                 }
         }
-}
-
-static enum tail_result try_tail(struct stream *s, bool at_end, uint64_t origin,
-                                 struct tail *t, struct err *err)
-{
-        const uint8_t *bytes;
-
-        if (!spool_view(s->spool, &bytes, err))
-                return TAIL_BAD;
-        return tail_parse(bytes, (size_t)spool_size(s->spool),
-                          s->footers == FOOTERS_ON, at_end, s->early,
-                          s->early_count, origin, t, err);
-}
-
-static bool keep(struct stream *s, const uint8_t *p, size_t len,
-                 struct err *err)
-{
-        if (spool_size(s->spool) + len > LIMIT_TAIL_BYTES)
-                return fail(s, err, ERR_LIMIT, "device state",
-                            "more than %llu bytes behind RAM",
-                            (unsigned long long)LIMIT_TAIL_BYTES);
-        TRY(spool_append(s->spool, p, len, err));
-        source_take(s->source, len);
-        return true;
-}
-
-/* A live sender: the stream is complete when the bytes say so, or, without a
- * vmdesc, when the sender says that it waits. */
-static bool quiet_end(struct stream *s, bool *at_end, struct err *err)
-{
-        bool came;
-
-        *at_end = false;
-        TRY(source_wait(s->source, 50, &came, err));
-        if (came)
-                return true;
-        return s->options.at_end(s->options.arg, at_end, err);
-}
-
-static bool gather_live(struct stream *s, uint64_t origin, struct tail *t,
-                        struct err *err)
-{
-        for (;;) {
-                enum tail_result result = TAIL_INCOMPLETE;
-                bool at_end = false;
-                const uint8_t *p;
-                size_t len;
-                bool brace;
-
-                TRY(source_some(s->source, &p, &len, err));
-                brace = len > 0 && p[len - 1] == '}';
-                TRY(keep(s, p, len, err));
-                if (brace && !source_ready(s->source)) {
-                        TRY(spool_view(s->spool, &p, err));
-                        if (tail_may_end(p, (size_t)spool_size(s->spool)))
-                                result = try_tail(s, false, origin, t, err);
-                }
-                if (result == TAIL_INCOMPLETE && len > 0 &&
-                    !source_ready(s->source))
-                        TRY(quiet_end(s, &at_end, err));
-                if (result == TAIL_INCOMPLETE && (len == 0 || at_end))
-                        result = try_tail(s, true, origin, t, err);
-                if (result != TAIL_INCOMPLETE)
-                        return result == TAIL_COMPLETE;
-        }
-}
-
-static bool gather_file(struct stream *s, uint64_t origin, struct tail *t,
-                        struct err *err)
-{
-        const uint8_t *p;
-        size_t len;
-
-        do {
-                TRY(source_some(s->source, &p, &len, err));
-                TRY(keep(s, p, len, err));
-        } while (len > 0);
-        return try_tail(s, true, origin, t, err) == TAIL_COMPLETE;
-}
-
-static bool tell_tail(struct stream *s, const struct tail *t, struct err *err)
-{
-        const uint8_t *bytes;
-
-        TRY(spool_view(s->spool, &bytes, err));
-        for (size_t i = 0; i < t->count; i++) {
-                const struct tail_item *from = &t->items[i];
-                struct stream_item item = {
-                        .kind = from->idstr[0] ? "full" : "eof",
-                        .section_id = from->section_id,
-                        .instance_id = from->instance_id,
-                        .version_id = from->version_id,
-                };
-
-                strcpy(item.idstr, from->idstr);
-                TRY(item_whole(s, &item, bytes + from->begin, from->len, err));
-        }
-        if (t->vmdesc_len)
-                return s->events.vmdesc(s->events.arg, bytes + t->vmdesc_begin,
-                                        t->vmdesc_len, err);
-        return true;
-}
-
-static bool read_tail(struct stream *s, struct err *err)
-{
-        uint64_t origin = source_offset(s->source);
-        struct tail t = {0};
-        bool ok;
-
-        TRY(end_ram(s, err));
-        ok = s->options.at_end ? gather_live(s, origin, &t, err)
-                               : gather_file(s, origin, &t, err);
-        if (ok && t.page_size && s->page_size && t.page_size != s->page_size)
-                ok = fail(s, err, ERR_CORRUPT, "vmdesc",
-                          "target page size %u, but RAM was read with %u",
-                          t.page_size, s->page_size);
-        if (ok) {
-                s->split = t.split;
-                s->trailing = spool_size(s->spool) - t.end;
-                ok = tell_tail(s, &t, err);
-        }
-        tail_fini(&t);
-        return ok;
 }
 
 bool stream_run(struct stream *s, struct err *err)
@@ -813,5 +694,5 @@ bool stream_run(struct stream *s, struct err *err)
         TRY(read_header(s, err));
         TRY(read_config(s, err));
         TRY(read_live(s, err));
-        return read_tail(s, err);
+        return stream_tail(s, err);
 }

@@ -55,4 +55,19 @@ bool stream_ram_records(struct stream *s, uint32_t section_id, struct err *err);
 bool stream_view(struct stream *s, size_t n, const uint8_t **p,
                  struct err *err);
 
+/* Notes the failure with section and place; returns false. */
+bool stream_fail(struct stream *s, struct err *err, enum status status,
+                 const char *section, const char *fmt, ...)
+        __attribute__((format(printf, 5, 6)));
+
+/* Tells an item that is at hand. */
+bool stream_item_whole(struct stream *s, struct stream_item *item,
+                       const uint8_t *p, size_t len, struct err *err);
+
+/* Nothing of RAM comes any more. */
+bool stream_end_ram(struct stream *s, struct err *err);
+
+/* Reads the tail to the end of the stream and tells it. */
+bool stream_tail(struct stream *s, struct err *err);
+
 #endif
