@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/emit.h"
@@ -29,8 +30,8 @@
 
 #define GREETING_MS 5000
 /* For QEMU to be done with a migration that has ended, flushing disks. */
-#define SETTLE_MS 60000
-#define QUIT_MS   60000
+#define SETTLE_SECONDS 60
+#define QUIT_SECONDS   60
 /* Silences of 50 ms after which a sender that says it waits is believed. */
 #define SILENCES 4
 
@@ -51,7 +52,17 @@ struct live {
         bool asked;
         unsigned long question;
         unsigned silences;
+        /* By QEMU's clock, seconds; 0: has not happened. */
+        double stopped_at, resumed_at;
 };
+
+static time_t seconds_now(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return t.tv_sec;
+}
 
 static bool put(json_t *object, const char *key, json_t *value, struct err *err)
 {
@@ -239,12 +250,41 @@ static void hang_up(struct live *l)
         close(steal_fd(&l->stream));
 }
 
+static void note_event(struct live *l, json_t *event)
+{
+        const char *name = json_string_value(json_object_get(event, "event"));
+        json_int_t seconds = 0, micro = 0;
+
+        json_unpack(event, "{s:{s:I,s:I}}", "timestamp", "seconds", &seconds,
+                    "microseconds", &micro);
+        if (name && strcmp(name, "STOP") == 0)
+                l->stopped_at = (double)seconds + (double)micro / 1e6;
+        else if (name && strcmp(name, "RESUME") == 0)
+                l->resumed_at = (double)seconds + (double)micro / 1e6;
+}
+
+/* Waits up to ms for something to happen, and takes all that has. */
+static bool watch(struct live *l, int ms, struct err *err)
+{
+        for (;;) {
+                json_auto_t *event = NULL;
+
+                TRY(qmp_event(l->q, ms, &event, err));
+                if (!event)
+                        return true;
+                note_event(l, event);
+                ms = 0;
+        }
+}
+
 /* Until the migration is over and the run state is one that lasts. */
 static bool settle(struct live *l, char status[32], char state[32],
                    char desc[512], struct err *err)
 {
-        for (int waited = 0; waited <= SETTLE_MS; waited += 20) {
-                json_auto_t *m = NULL, *event = NULL;
+        time_t deadline = seconds_now() + SETTLE_SECONDS;
+
+        while (seconds_now() <= deadline) {
+                json_auto_t *m = NULL;
                 const char *s;
 
                 TRY(qmp_command(l->q, "query-migrate", NULL, &m, NULL, err));
@@ -259,37 +299,11 @@ static bool settle(struct live *l, char status[32], char state[32],
                      strcmp(status, "none") == 0) &&
                     strcmp(state, "finish-migrate") != 0)
                         return true;
-                TRY(qmp_event(l->q, 20, &event, err));
+                TRY(watch(l, 20, err));
         }
         return err_set(err, ERR_QEMU,
                        "QEMU does not end the migration (%s, VM %s)", status,
                        state);
-}
-
-/* How long the guest stood still, by QEMU's own clock. */
-static double stopped_seconds(struct live *l)
-{
-        double stop = 0, resume = 0;
-
-        for (;;) {
-                struct err ignored = ERR_INIT;
-                json_auto_t *event = NULL;
-                json_int_t seconds = 0, micro = 0;
-                const char *name;
-                double at;
-
-                if (!qmp_event(l->q, 0, &event, &ignored) || !event)
-                        break;
-                name = json_string_value(json_object_get(event, "event"));
-                json_unpack(event, "{s:{s:I,s:I}}", "timestamp", "seconds",
-                            &seconds, "microseconds", &micro);
-                at = (double)seconds + (double)micro / 1e6;
-                if (name && strcmp(name, "STOP") == 0)
-                        stop = at;
-                else if (name && strcmp(name, "RESUME") == 0)
-                        resume = at;
-        }
-        return stop > 0 && resume > stop ? resume - stop : 0;
 }
 
 /* A guest that ran runs again, by QEMU's doing.  Others are never run. */
@@ -332,13 +346,14 @@ static bool refuse(struct live *l, char state[32], char desc[512],
         return put_settings_back(l, err) && ok;
 }
 
+/* The monitor closes when QEMU ends. */
 static bool await_exit(struct live *l, struct err *err)
 {
-        for (int waited = 0; waited < QUIT_MS; waited += 1000) {
-                struct err gone = ERR_INIT;
-                json_auto_t *event = NULL;
+        time_t deadline = seconds_now() + QUIT_SECONDS;
+        struct err gone = ERR_INIT;
 
-                if (!qmp_event(l->q, 1000, &event, &gone))
+        while (seconds_now() < deadline) {
+                if (!watch(l, 1000, &gone))
                         return true;
         }
         return err_set(err, ERR_QEMU, "QEMU does not quit");
@@ -426,7 +441,9 @@ static bool transfer(struct live *l, struct publish *p, const char *path,
         if (l->options->quit)
                 return publish_and_end(l, p, path, err);
         TRY(refuse(l, report->after, desc, err));
-        report->stopped_seconds = stopped_seconds(l);
+        TRY(watch(l, 0, err));
+        if (l->stopped_at > 0 && l->resumed_at > l->stopped_at)
+                report->stopped_seconds = l->resumed_at - l->stopped_at;
         return !p || publish_commit(p, err);
 }
 
