@@ -14,6 +14,7 @@
 #include "format/trailer.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -176,7 +177,12 @@ static bool set_up(struct writer *w, bool read_back, struct err *err)
         w->back = malloc(codec_bound(CHUNK_SIZE));
         if (!w->frame || !w->codec || !w->back)
                 return err_nomem(err);
-        w->is_file = fstat(w->fd, &st) == 0 && S_ISREG(st.st_mode);
+        /* Standard output sent to a file is write-only, and may be somewhere
+         * in the middle: written like a pipe. */
+        w->is_file =
+                fstat(w->fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                (fcntl(w->fd, F_GETFL) & (O_ACCMODE | O_APPEND)) == O_RDWR &&
+                lseek(w->fd, 0, SEEK_CUR) == 0;
         if (read_back && !w->is_file)
                 TRY(spool_new(dir, 0, &w->tee, err));
         TRY(spool_new(dir, INDEX_MEMORY, &w->lines, err));
