@@ -220,13 +220,18 @@ bool tail_may_end(const uint8_t *bytes, size_t len)
         if (len < VMDESC_HEAD + 2 || bytes[len - 1] != '}')
                 return false;
         nul = memrchr(bytes, 0, len);
-        for (size_t back = 1; nul && back <= VMDESC_HEAD; back++) {
-                size_t at = (size_t)(nul - bytes) + back;
+        if (!nul)
+                return false;
+        /* The type byte stands up to 5 bytes before that NUL, or behind it. */
+        for (size_t back = 0; back < VMDESC_HEAD; back++) {
+                size_t at = (size_t)(nul - bytes) + 1, json;
 
-                for (size_t lead = 0; lead <= VMDESC_HEAD && lead <= at; lead++)
-                        if (at - lead + 5 + vmdesc_at(bytes, len, at - lead) ==
-                            len)
-                                return true;
+                if (back > at)
+                        break;
+                at -= back;
+                json = vmdesc_at(bytes, len, at);
+                if (json && at + 5 + json == len)
+                        return true;
         }
         return false;
 }
