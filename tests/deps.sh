@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# deps.sh [versions]: installs what building and testing needs and the machine
-# lacks (Debian and its kin).  Without the right to, prints the one command to
-# run and fails.  With `versions`: also what fetches other QEMU versions.
+# deps.sh [versions|ci]: installs what building and testing needs and the
+# machine lacks (Debian and its kin).  Without the right to, prints the one
+# command to run and fails.  With `versions`: also what fetches other QEMU
+# versions; with `ci`: the other compiler.
 
 set -u
 build="gcc libc6-dev make pkg-config libarchive-dev libzstd-dev
@@ -11,9 +12,13 @@ build="gcc libc6-dev make pkg-config libarchive-dev libzstd-dev
 tests="libcmocka-dev qemu-system-x86 qemu-utils busybox-static cpio gzip
         xz-utils zstd xxhash tar binutils jq"
 versions="mmdebstrap"
+ci="clang"
 
 want="$build $tests"
-[ "${1:-}" != versions ] || want="$want $versions"
+case ${1:-} in
+versions) want="$want $versions" ;;
+ci) want="$want $ci" ;;
+esac
 missing=
 for package in $want; do
         dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null |
