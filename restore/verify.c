@@ -22,7 +22,7 @@ struct verify {
         bool ram_compared;
         /* The stream item whose chunks are coming. */
         char dir[512];
-        uint64_t item_len;
+        uint64_t item_offset, item_len;
         bool item_open;
 };
 
@@ -55,18 +55,23 @@ static bool compare_ram(struct verify *v, struct err *err)
         return true;
 }
 
+/* Its errors are about the item, not about the member behind it. */
 static bool end_item(struct verify *v, struct err *err)
 {
+        char shown[320];
+
         if (!v->item_open)
                 return true;
         v->item_open = false;
-        if (!v->grammar)
+        if (!v->grammar ||
+            (grammar_end(v->grammar, err) && compare_ram(v, err)))
                 return true;
-        TRY(grammar_end(v->grammar, err));
-        return compare_ram(v, err);
+        err_at(err, v->item_offset);
+        return err_in_section(err, text_escape(v->dir, shown, sizeof shown));
 }
 
-static bool begin_item(struct verify *v, const struct name *n, struct err *err)
+static bool begin_item(struct verify *v, const struct name *n, uint64_t offset,
+                       struct err *err)
 {
         char shown[320];
 
@@ -79,6 +84,7 @@ static bool begin_item(struct verify *v, const struct name *n, struct err *err)
                                LIMIT_STREAM_ITEMS);
         v->report->stream_items++;
         memcpy(v->dir, n->dir, sizeof v->dir);
+        v->item_offset = offset;
         v->item_len = 0;
         v->item_open = true;
         if (!v->grammar)
@@ -92,7 +98,7 @@ static bool stream_chunk(struct verify *v, const struct name *n,
 {
         v->report->stream_chunks++;
         if (!v->item_open || strcmp(v->dir, n->dir) != 0)
-                TRY(begin_item(v, n, err));
+                TRY(begin_item(v, n, item->offset, err));
         if (item->address != v->item_len)
                 return corrupt(err, "stream bytes are missing before this "
                                     "chunk");
