@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,8 +157,18 @@ bool progress_add(struct progress *p, uint64_t bytes, struct err *err)
         return true;
 }
 
+/* A signal may come just before a read or write that blocks for ever, or be
+ * swallowed by one that was partly done: from the first signal on, an alarm ten
+ * times a second ends every such wait. */
+static void on_alarm(int sig)
+{
+        (void)sig;
+}
+
 static void on_signal(int sig)
 {
+        static const struct itimerval often = {{0, 100000}, {0, 100000}};
+
         if (caught) {
                 /* Asked twice. */
                 signal(sig, SIG_DFL);
@@ -165,6 +176,7 @@ static void on_signal(int sig)
                 return;
         }
         caught = sig;
+        setitimer(ITIMER_REAL, &often, NULL);
 }
 
 void progress_catch_signals(void)
@@ -180,6 +192,8 @@ void progress_catch_signals(void)
                         continue;
                 sigaction(signals[i], &sa, NULL);
         }
+        sa.sa_handler = on_alarm;
+        sigaction(SIGALRM, &sa, NULL);
         signal(SIGPIPE, SIG_IGN);
 }
 

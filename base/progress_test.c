@@ -135,6 +135,26 @@ static void stalled_read_ends(void)
                 _exit(2);
 }
 
+/* The write that the signal meets is partly done, the next one would block. */
+static void stalled_write_ends(void)
+{
+        struct err err = ERR_INIT;
+        char *bytes = calloc(1, 1 << 20);
+        int fds[2];
+
+        progress_catch_signals();
+        if (!bytes || pipe(fds) < 0)
+                _exit(1);
+        if (fork() == 0) {
+                usleep(100000);
+                kill(getppid(), SIGTERM);
+                _exit(0);
+        }
+        if (io_write_all(fds[1], bytes, 1 << 20, "p", &err) ||
+            err.status != ERR_CANCELLED)
+                _exit(2);
+}
+
 static void asked_twice(void)
 {
         progress_catch_signals();
@@ -165,6 +185,12 @@ static void a_signal_ends_a_stalled_read(void **state)
         assert_int_equal(in_child(stalled_read_ends), 0);
 }
 
+static void a_signal_ends_a_stalled_write(void **state)
+{
+        (void)state;
+        assert_int_equal(in_child(stalled_write_ends), 0);
+}
+
 static void a_second_signal_kills(void **state)
 {
         int status = in_child(asked_twice);
@@ -188,6 +214,7 @@ int main(void)
                 cmocka_unit_test(nothing_asked_for_nothing_shown),
                 cmocka_unit_test(a_signal_cancels),
                 cmocka_unit_test(a_signal_ends_a_stalled_read),
+                cmocka_unit_test(a_signal_ends_a_stalled_write),
                 cmocka_unit_test(a_second_signal_kills),
                 cmocka_unit_test(what_nohup_ignores_stays_ignored),
         };
