@@ -110,9 +110,21 @@ static const char *age(const char *created, char *out, size_t size)
         return out;
 }
 
+static void print_cpu(const struct info *i)
+{
+        uint64_t count = number(i->manifest, "cpu.count");
+        char text[32];
+
+        snprintf(text, sizeof text, "%" PRIu64 " CPU%s", count,
+                 count == 1 ? "" : "s");
+        line("CPU", json_text(i->manifest, "cpu.model"), count ? text : NULL,
+             NULL);
+}
+
 static void print_origin(const struct info *i)
 {
         const char *created = json_text(i->manifest, "created");
+        const char *before = json_text(i->manifest, "run_state");
         const char *at_cut = json_text(i->state, "run_state");
         char when[96], shown[64];
 
@@ -121,14 +133,17 @@ static void print_origin(const struct info *i)
                 printf("%s%s\n", text_escape(created, shown, sizeof shown),
                        age(created, when, sizeof when));
         }
-        line("run state", json_text(i->manifest, "run_state"), at_cut, NULL);
+        if (before && at_cut && strcmp(before, at_cut) == 0)
+                at_cut = NULL;
+        line("run state", before, at_cut, NULL);
         line("VM", json_text(i->manifest, "vm.name"),
              json_text(i->manifest, "vm.uuid"), NULL);
         line("machine", json_text(i->manifest, "machine.type"),
              json_text(i->manifest, "accelerator"), NULL);
-        line("CPU", json_text(i->manifest, "cpu.model"), NULL, NULL);
+        print_cpu(i);
         line("QEMU", json_text(i->manifest, "qemu.version"),
-             json_text(i->manifest, "qemu.package"), NULL);
+             json_text(i->manifest, "qemu.package"),
+             json_text(i->manifest, "qemu.arch"));
         line("snapshot", json_text(i->manifest, "id"),
              json_text(i->manifest, "source"), NULL);
 }
@@ -181,37 +196,57 @@ static void print_devices(const struct info *i)
                text_bytes(bytes, a, sizeof a));
 }
 
+static const char *first_word(const char *a, const char *b, const char *c)
+{
+        if (a && a[0])
+                return a;
+        if (b && b[0])
+                return b;
+        return c ? c : "?";
+}
+
+/* name, format, size, file; then the files behind it. */
+static void print_disk(const json_t *disk)
+{
+        const json_t *chain = json_object_get(disk, "chain"), *image;
+        char a[32], shown[512];
+        size_t n;
+
+        printf("%s", text_escape(first_word(json_text(disk, "device"),
+                                            json_text(disk, "node"),
+                                            json_text(disk, "qdev")),
+                                 shown, sizeof shown));
+        printf(", %s", text_bytes(number(disk, "virtual_size"), a, sizeof a));
+        if (json_is_true(json_object_get(disk, "read_only")))
+                printf(", read-only");
+        putchar('\n');
+        json_array_foreach(chain, n, image)
+        {
+                const char *name = first_word(json_text(image, "file"),
+                                              json_text(image, "name"), NULL);
+                const char *format = json_text(image, "format");
+
+                label("");
+                printf("  %s", text_escape(name, shown, sizeof shown));
+                if (format)
+                        printf(" (%s)",
+                               text_escape(format, shown, sizeof shown));
+                if (!json_object_get(image, "fingerprint"))
+                        printf(", no fingerprint");
+                putchar('\n');
+        }
+}
+
 /* The disks that stay outside of the file, as they were at the cut. */
 static void print_disks(const struct info *i)
 {
-        const json_t *disks = json_object_get(i->state, "disks");
-        const json_t *disk;
-        char a[32], shown[512];
+        const json_t *disks = json_object_get(i->state, "disks"), *disk;
         size_t n;
 
         json_array_foreach(disks, n, disk)
         {
-                const char *device = json_text(disk, "device");
-                const json_t *file =
-                        json_array_get(json_object_get(disk, "files"), 0);
-                const char *path = json_text(file, "path");
-                const char *format = json_text(disk, "format");
-
-                if (!device || !device[0])
-                        device = json_text(disk, "qdev");
-                if (!device)
-                        device = json_text(disk, "node");
                 label(n ? "" : "disks outside");
-                printf("%s",
-                       text_escape(device ? device : "?", shown, sizeof shown));
-                if (format)
-                        printf(", %s",
-                               text_escape(format, shown, sizeof shown));
-                printf(", %s",
-                       text_bytes(number(disk, "virtual_size"), a, sizeof a));
-                if (path)
-                        printf(", %s", text_escape(path, shown, sizeof shown));
-                putchar('\n');
+                print_disk(disk);
         }
 }
 
