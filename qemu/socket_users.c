@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The kernel lists, by sock_diag, each server-side connection with the path
- * it was accepted on and the inode of the client's end; /proc/PID/fd tells
- * who has that inode open.
+ * The kernel lists, by sock_diag, each server-side connection with the file
+ * that it was accepted on and the inode of the client's end; /proc/PID/fd tells
+ * who has that inode open.  (The name would not do: it is as the server bound
+ * it, often relative.)
  */
 #include "qemu/socket_users.h"
 
@@ -16,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
@@ -29,32 +32,33 @@ struct peers {
         unsigned count;
 };
 
-static void take_socket(const char *path, const struct nlmsghdr *h,
+static void take_socket(const struct stat *file, const struct nlmsghdr *h,
                         struct peers *peers)
 {
         const struct unix_diag_msg *m = NLMSG_DATA(h);
         const struct rtattr *a = (const struct rtattr *)(m + 1);
         size_t left = h->nlmsg_len - NLMSG_LENGTH(sizeof *m);
-        bool named = false;
+        struct unix_diag_vfs vfs = {.udiag_vfs_ino = 0};
         uint32_t peer = 0;
 
         for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
                 size_t len = RTA_PAYLOAD(a);
 
-                if (a->rta_type == UNIX_DIAG_NAME)
-                        named = len >= strlen(path) &&
-                                memcmp(RTA_DATA(a), path, strlen(path)) == 0 &&
-                                (len == strlen(path) ||
-                                 !((const char *)RTA_DATA(a))[strlen(path)]);
+                if (a->rta_type == UNIX_DIAG_VFS && len == sizeof vfs)
+                        memcpy(&vfs, RTA_DATA(a), sizeof vfs);
                 else if (a->rta_type == UNIX_DIAG_PEER && len == sizeof peer)
                         memcpy(&peer, RTA_DATA(a), sizeof peer);
         }
-        if (named && peer && m->udiag_state == TCP_ESTABLISHED &&
+        /* The kernel's own dev_t: 12 bits major, 20 bits minor. */
+        if (vfs.udiag_vfs_ino == (uint32_t)file->st_ino &&
+            vfs.udiag_vfs_dev ==
+                    (major(file->st_dev) << 20 | minor(file->st_dev)) &&
+            peer && m->udiag_state == TCP_ESTABLISHED &&
             peers->count < PEERS_MAX)
                 peers->inodes[peers->count++] = peer;
 }
 
-static bool dump(int fd, const char *path, struct peers *peers)
+static bool dump(int fd, const struct stat *file, struct peers *peers)
 {
         _Alignas(struct nlmsghdr) char buf[16384];
 
@@ -70,7 +74,7 @@ static bool dump(int fd, const char *path, struct peers *peers)
                                 return true;
                         if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY)
                                 return false;
-                        take_socket(path, h, peers);
+                        take_socket(file, h, peers);
                 }
         }
 }
@@ -86,14 +90,17 @@ static bool find_peers(const char *path, struct peers *peers)
                       .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
                 .r = {.sdiag_family = AF_UNIX,
                       .udiag_states = UINT32_MAX,
-                      .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER},
+                      .udiag_show = UDIAG_SHOW_VFS | UDIAG_SHOW_PEER},
         };
         CLEANUP_FD int fd =
                 socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 
-        if (fd < 0 || send(fd, &request, sizeof request, 0) < 0)
+        struct stat file;
+
+        if (fd < 0 || stat(path, &file) != 0 ||
+            send(fd, &request, sizeof request, 0) < 0)
                 return false;
-        return dump(fd, path, peers);
+        return dump(fd, &file, peers);
 }
 
 static bool has_open(const char *pid, const struct peers *peers)
