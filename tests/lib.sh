@@ -30,7 +30,7 @@ fail() {
         say "FAILED: $*" >&2
         local f
         for f in *.serial *.err; do
-                [ -s "$f" ] && { echo "--- $f"; tail -n 15 "$f"; }
+                [ -s "$f" ] && { echo "--- $f"; tail -n 15 "$f" | tail -c 1500; echo; }
         done >&2
         exit 1
 }

@@ -8,12 +8,12 @@
 linux cloud
 start vm -M pc -m 192 "${guest[@]}"
 wait_for vm.serial '^tick 5$' 180
-qmp vm stop
-
-# While nothing runs, QEMU's own word and the snapshot are of one moment.
-qmp vm pmemsave "{\"val\":0,\"size\":201326592,\"filename\":\"$PWD/truth\"}"
 for compress in zstd none; do
         say "with --compress $compress"
+        # While nothing runs, QEMU's own word and the snapshot are of one moment.
+        qmp vm stop > /dev/null
+        qmp vm pmemsave "{\"val\":0,\"size\":201326592,\"filename\":\"$PWD/truth\"}" \
+                > /dev/null
         try save "$STASIS" save --qmp vm.qmp --force --compress $compress vm.stasis
         recover vm.stasis
         # Below 1 MiB firmware and video memory lie over RAM.
@@ -40,4 +40,5 @@ for compress in zstd none; do
         follow damaged Check > report
         grep -q damaged report || fail "damage was not found by hand"
         rm -f vm.stasis damaged
+        qmp vm cont > /dev/null
 done
