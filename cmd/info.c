@@ -164,10 +164,12 @@ static void print_ram(const struct info *i)
                 stored += i->in.blocks.list[n].stored_bytes;
         }
         label("RAM");
-        printf("%s in %zu RAMBlocks; %s not zero, stored in %s (%u %%)\n",
+        printf("%s in %zu RAMBlock%s; %s in chunks, stored in %s (%u %%)\n",
                text_bytes(size, a, sizeof a), i->in.blocks.count,
-               text_bytes(raw, b, sizeof b), text_bytes(stored, c, sizeof c),
-               percent(stored, raw));
+               i->in.blocks.count == 1 ? "" : "s", text_bytes(raw, b, sizeof b),
+               text_bytes(stored, c, sizeof c), percent(stored, raw));
+        printf("  %-28s %12s %12s %12s\n", "RAMBlock", "size", "in chunks",
+               "stored");
         for (size_t n = 0; n < i->in.blocks.count; n++) {
                 const struct block *block = &i->in.blocks.list[n];
 

@@ -146,24 +146,6 @@ static void each_of_a_thousand_random_flips_is_found(void **state)
         close(fd);
 }
 
-/* Headers, pax records, padding, digests, zeros: one bit of each byte. */
-static void a_flip_in_any_byte_of_a_small_file_is_found(void **state)
-{
-        int fd = fixture_new(&(struct fixture){0});
-        size_t len;
-        uint8_t *bytes = fixture_bytes(fd, &len);
-
-        (void)state;
-        for (size_t at = 0; at < len; at++) {
-                unsigned bit = (unsigned)random_number(8);
-
-                assert_flip_found(fd, bytes, len, at, bit, false);
-                assert_flip_found(fd, bytes, len, at, bit, true);
-        }
-        free(bytes);
-        close(fd);
-}
-
 static void assert_length_refused(const uint8_t *bytes, size_t len, int fd)
 {
         struct err from_file = ERR_INIT, from_pipe = ERR_INIT;
@@ -337,7 +319,6 @@ int main(void)
                 cmocka_unit_test(sound_snapshots_pass_from_file_and_pipe),
                 cmocka_unit_test(the_report_counts_what_is_there),
                 cmocka_unit_test(each_of_a_thousand_random_flips_is_found),
-                cmocka_unit_test(a_flip_in_any_byte_of_a_small_file_is_found),
                 cmocka_unit_test(each_of_a_thousand_truncations_is_found),
                 cmocka_unit_test(appended_bytes_are_found),
                 cmocka_unit_test(
