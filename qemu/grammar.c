@@ -16,6 +16,9 @@
 /* RAM's START is the largest item that is looked into: 4096 blocks. */
 #define HEAD_MAX (2 * MiB)
 
+/* As many live sections as qemu/stream.h reads. */
+#define LIVE_MAX 16
+
 struct device {
         char idstr[256];
         uint32_t instance_id;
@@ -29,6 +32,8 @@ struct grammar {
         struct device *devices;
         size_t device_count, device_room;
         unsigned next_number;
+        uint32_t live[LIVE_MAX]; /* ids of START sections */
+        unsigned live_count;
         /* The item being told. */
         char kind[16], name[320], idstr[256];
         size_t head_len;
@@ -199,6 +204,14 @@ static bool add_device(struct grammar *g, const struct section_header *h,
         return true;
 }
 
+static bool is_live(const struct grammar *g, uint32_t id)
+{
+        for (unsigned i = 0; i < g->live_count; i++)
+                if (g->live[i] == id)
+                        return true;
+        return false;
+}
+
 static bool end_section(struct grammar *g, uint8_t type, struct err *err)
 {
         bool early = strcmp(g->kind, "early") == 0;
@@ -207,6 +220,11 @@ static bool end_section(struct grammar *g, uint8_t type, struct err *err)
         if (!section_header_parse(g->head, g->head_len, &h) || h.type != type)
                 return bad(g, err, "not a section of that kind");
         strcpy(g->idstr, h.idstr);
+        if (type == ITEM_START) {
+                if (g->live_count == LIVE_MAX || is_live(g, h.section_id))
+                        return bad(g, err, "its section id is in use");
+                g->live[g->live_count++] = h.section_id;
+        }
         if (type == ITEM_START && strcmp(h.idstr, "ram") == 0)
                 return end_ram_start(g, &h, err);
         if (!early && type == ITEM_FULL && !g->have_ram)
@@ -233,6 +251,8 @@ static bool end_part(struct grammar *g, uint8_t type, struct err *err)
         TRY(cursor_u32be(&c, "section_id", &id));
         if (got != type)
                 return bad(g, err, "not a section of that kind");
+        if (!is_live(g, id))
+                return bad(g, err, "a section that was never started");
         if (!g->have_ram || id != g->ram.section_id)
                 return check_footer(g, id, err);
         strcpy(g->idstr, "ram");
