@@ -5,7 +5,7 @@
 # is killed, and another QEMU goes on counting from that file.  (make demo)
 
 cd "$(mktemp -d "${TMPDIR:-/tmp}/stasis-demo-XXXXXX")" || exit 1
-. "$SOURCE/tests/lib.sh"
+. "$SOURCE/tests/lib.sh" || exit 1
 here=$PWD
 trap 'end_all; cd /; rm -rf "$here"' EXIT
 

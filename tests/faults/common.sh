@@ -2,9 +2,20 @@
 #
 # A VM to disturb saves of: it writes a dot to its console all the time.
 # Sourced.
-. "$SOURCE/tests/lib.sh"
+. "$SOURCE/tests/lib.sh" || exit 1
 
-start_dots() {
+# start_boot_sector pages: all of RAM changes all the time.
+# start_boot_sector dots: none does; snapshots are all of one size, but for a
+# few bytes.
+start_boot_sector() {
+        start vm -M pc -m 64 -device floppy,drive=d \
+                -drive "file=$GUEST/$1.img,format=raw,readonly=on,if=none,id=d"
+        wait_for vm.serial '\.\.' 60
+        mkdir -p out
+        echo older > older
+}
+
+dots() {
         start vm -M pc -m 64 -device floppy,drive=d \
                 -drive "file=$GUEST/pages.img,format=raw,readonly=on,if=none,id=d"
         wait_for vm.serial '\.\.' 60

@@ -2,9 +2,9 @@
 # timeout: 1200
 #
 # kill -9 of a save at any moment: no file, the VM runs on, the next save works.
-. "$SOURCE/tests/faults/common.sh"
+. "$SOURCE/tests/faults/common.sh" || exit 1
 
-start_dots
+start_boot_sector pages
 begun=$(date +%s%N)
 try save "$STASIS" save --qmp vm.qmp well.stasis
 micros=$((($(date +%s%N) - begun) / 1000))

@@ -2,9 +2,9 @@
 #
 # Ctrl-C and its kin: a save ends in an orderly way, says so, and leaves the VM's
 # settings as they were.
-. "$SOURCE/tests/faults/common.sh"
+. "$SOURCE/tests/faults/common.sh" || exit 1
 
-start_dots
+start_boot_sector pages
 settings() {
         qmp vm query-migrate-capabilities
         qmp vm query-migrate-parameters

@@ -6,6 +6,7 @@
 #   DIR/cloud/{vmlinuz,initrd}  Debian's cloud kernel: virtio, IDE; boots fast
 #   DIR/full/{vmlinuz,initrd}   Debian's usual kernel: e1000 and USB as well
 #   DIR/pages.img               a boot sector that counts in every page
+#   DIR/dots.img                the same, but it leaves pages alone
 #
 # The kernel is the machine's own if it has the package, else the package is
 # downloaded and unpacked; nothing is installed.
@@ -87,16 +88,20 @@ build_linux() {
         trap - EXIT
 }
 
-build_pages() {
-        [ "$dir/pages.img" -nt "$here/pages.S" ] && return
-        as --32 -o "$dir/pages.o" "$here/pages.S"
+# build_boot_sector NAME [OPTION-OF-as...]
+build_boot_sector() {
+        local name=$1
+        shift
+        [ "$dir/$name.img" -nt "$here/pages.S" ] && return
+        as --32 "$@" -o "$dir/$name.o" "$here/pages.S"
         ld -m elf_i386 -Ttext 0x7c00 --oformat binary -e _start \
-                -o "$dir/pages.img" "$dir/pages.o"
-        rm -f "$dir/pages.o"
+                -o "$dir/$name.img" "$dir/$name.o"
+        rm -f "$dir/$name.o"
 }
 
 exec 9> "$dir/lock"
 flock 9
-build_pages
+build_boot_sector pages
+build_boot_sector dots --defsym QUIET=1
 build_linux cloud
 build_linux full

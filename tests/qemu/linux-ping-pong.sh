@@ -5,7 +5,7 @@
 # again, while everything is in use: TCP between virtio-net and e1000, writes to
 # virtio-blk, IDE (AHCI on q35) and USB disks, a random generator.  Its console
 # must not show that it was ever moved.  MACHINES: which machine types.
-. "$SOURCE/tests/lib.sh"
+. "$SOURCE/tests/lib.sh" || exit 1
 
 ping_pong() {
         local type=$1 rounds=$2 round net

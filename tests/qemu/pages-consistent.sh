@@ -2,8 +2,8 @@
 #
 # RAM in a snapshot is one consistent cut, and what is restored is that RAM: a
 # guest that counts in every page is saved while it runs, again and again.
-. "$SOURCE/tests/lib.sh"
-. "$SOURCE/tests/recover.sh"
+. "$SOURCE/tests/lib.sh" || exit 1
+. "$SOURCE/tests/recover.sh" || exit 1
 
 machine=(-M pc -m 64 -drive "file=$GUEST/pages.img,format=raw,readonly=on,if=none,id=d"
         -device floppy,drive=d)

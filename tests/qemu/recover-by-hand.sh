@@ -2,8 +2,8 @@
 #
 # The specification's chapter on recovery is true: with tar, zstd and dd the RAM
 # of a VM comes out of its snapshot as QEMU's own pmemsave writes it.
-. "$SOURCE/tests/lib.sh"
-. "$SOURCE/tests/recover.sh"
+. "$SOURCE/tests/lib.sh" || exit 1
+. "$SOURCE/tests/recover.sh" || exit 1
 
 linux cloud
 start vm -M pc -m 192 "${guest[@]}"
