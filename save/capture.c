@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "format/name.h"
 #include "format/writer.h"
+#include "qemu/globalstate.h"
+#include "qemu/globalstate.h"
 #include "qemu/stream.h"
 #include "qemu/unsent.h"
 #include "save/assemble.h"
@@ -48,6 +50,11 @@ struct capture {
         struct chunk *chunk;
         uint64_t item_len;
         char item_dir[512];
+        /* Which run state the stream carries; without the section (machine
+         * types up to 2.3) QEMU itself takes it for running. */
+        char run_state[32];
+        uint8_t globalstate[256]; /* the section's beginning */
+        size_t globalstate_len;
 };
 
 /* The writer's tag of chunks that are not RAM. */
@@ -73,10 +80,23 @@ static void begin_item(struct capture *c, const struct stream_item *item)
         unsent_section(c->unsent, item->idstr);
 }
 
+static void keep_globalstate(struct capture *c, const uint8_t *p, size_t len)
+{
+        size_t room = sizeof c->globalstate - c->globalstate_len;
+
+        if (strcmp(c->item.idstr, "globalstate") != 0)
+                return;
+        if (room > len)
+                room = len;
+        memcpy(c->globalstate + c->globalstate_len, p, room);
+        c->globalstate_len += room;
+}
+
 static bool add_bytes(struct capture *c, const uint8_t *p, size_t len,
                       struct err *err)
 {
         unsent_bytes(c->unsent, p, len);
+        keep_globalstate(c, p, len);
         while (len > 0) {
                 size_t now;
 
@@ -119,8 +139,28 @@ static bool note_device(struct capture *c, struct err *err)
         return true;
 }
 
+/* A recorded stream has no other witness of what its VM was; a live save
+ * knows better, and replaces it. */
+static bool note_run_state(struct capture *c, struct err *err)
+{
+        char name[64];
+        json_t *value;
+
+        if (strcmp(c->item.kind, "full") != 0 ||
+            strcmp(c->item.idstr, "globalstate") != 0 || !c->chunk)
+                return true;
+        TRY(globalstate_parse(c->chunk->bytes, c->chunk->len, name, err));
+        if (!name[0])
+                return true;
+        value = json_string(name);
+        if (!value || json_object_set_new(c->state, "run_state", value) != 0)
+                return err_nomem(err);
+        return true;
+}
+
 static bool end_item(struct capture *c, struct err *err)
 {
+        TRY(note_run_state(c, err));
         if (c->chunk)
                 TRY(writer_submit(c->writer, steal(c->chunk), err));
         return note_device(c, err);
@@ -323,6 +363,8 @@ static bool write_state(struct capture *c, struct err *err)
                 json_boolean(stream_has_footers(c->stream)), err));
         TRY(put(c->state, "section_split", json_string(stream_split(c->stream)),
                 err));
+        globalstate_run_state(c->globalstate, c->globalstate_len, c->run_state);
+        TRY(put(c->state, "run_state", json_string(c->run_state), err));
         if (c->options->complete)
                 TRY(c->options->complete(c->options->arg, c->state, err));
         return writer_state(c->writer, c->state, err);
