@@ -112,6 +112,11 @@ start() {
         within 20 test -S "$1.qmp" || fail "QEMU did not start: $1"
 }
 
+# Whether what resume waits for is there, or will never be.
+arrived() {
+        gone "$keeper" || is_state "$1" "${expected_state:-running}"
+}
+
 # resume NAME FILE [RESTORE-OPTION...] -- ARG...: `stasis restore` with a QEMU
 # like that of start; waits until it runs.  Sets pid (QEMU's) and keeper (the
 # pid of stasis).
@@ -128,11 +133,11 @@ resume() {
                 "${vm[@]}" "$@" < /dev/null >> "$name.err" 2>&1 &
         keeper=$!
         started+=($keeper)
-        within 30 test -s "$name.pid" || fail "restore started no QEMU: $name"
+        within 60 arrived "$name" ||
+                fail "not ${expected_state:-running} after restore: $name"
+        gone $keeper && fail "restore has ended: $name"
         pid=$(cat "$name.pid")
         started+=($pid)
-        within 60 is_state "$name" "${expected_state:-running}" ||
-                fail "not ${expected_state:-running} after restore: $name"
 }
 
 # gone PID: it runs no more (nobody may have collected it yet).

@@ -36,6 +36,20 @@ start32:
         movw %ax, %es
         movw %ax, %ss
         movl $0x7000, %esp
+        .ifndef QUIET
+        movl $FIRST, %edi       /* the firmware leaves things lying about */
+0:      movl $0, (%edi)
+        addl $4096, %edi
+        cmpl $LAST, %edi
+        jb 0b
+        .endif
+        .ifndef QUIET
+        movl $FIRST, %edi       /* firmware leaves things behind */
+3:      movl $0, (%edi)
+        addl $4096, %edi
+        cmpl $LAST, %edi
+        jb 3b
+        .endif
 1:      movl $FIRST, %edi
 2:
         .ifndef QUIET
