@@ -139,28 +139,8 @@ static bool note_device(struct capture *c, struct err *err)
         return true;
 }
 
-/* A recorded stream has no other witness of what its VM was; a live save
- * knows better, and replaces it. */
-static bool note_run_state(struct capture *c, struct err *err)
-{
-        char name[64];
-        json_t *value;
-
-        if (strcmp(c->item.kind, "full") != 0 ||
-            strcmp(c->item.idstr, "globalstate") != 0 || !c->chunk)
-                return true;
-        TRY(globalstate_parse(c->chunk->bytes, c->chunk->len, name, err));
-        if (!name[0])
-                return true;
-        value = json_string(name);
-        if (!value || json_object_set_new(c->state, "run_state", value) != 0)
-                return err_nomem(err);
-        return true;
-}
-
 static bool end_item(struct capture *c, struct err *err)
 {
-        TRY(note_run_state(c, err));
         if (c->chunk)
                 TRY(writer_submit(c->writer, steal(c->chunk), err));
         return note_device(c, err);
