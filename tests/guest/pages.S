@@ -43,13 +43,6 @@ start32:
         cmpl $LAST, %edi
         jb 0b
         .endif
-        .ifndef QUIET
-        movl $FIRST, %edi       /* firmware leaves things behind */
-3:      movl $0, (%edi)
-        addl $4096, %edi
-        cmpl $LAST, %edi
-        jb 3b
-        .endif
 1:      movl $FIRST, %edi
 2:
         .ifndef QUIET
