@@ -28,15 +28,15 @@ stop "$pid"
 # The restored VM, before it runs, has exactly this RAM.
 expected_state=paused
 resume again vm.stasis --paused -- "${machine[@]}"
-qmp again pmemsave "{\"val\":0,\"size\":67108864,\"filename\":\"$PWD/ram\"}" > /dev/null
-restored=$("$TOOLS/pages" ram) || fail "restored RAM is not of one moment"
+qmp again pmemsave "{\"val\":0,\"size\":67108864,\"filename\":\"$PWD/dump\"}" > /dev/null
+restored=$("$TOOLS/pages" dump) || fail "restored RAM is not of one moment"
 [ "$restored" = "$now" ] || fail "restored $restored, saved $now"
-cmp -i 1048576 ram recovered/ram/pc.ram || fail "restored RAM differs"
+cmp -i 1048576 dump recovered/ram/pc.ram || fail "restored RAM differs"
 
 # And it counts on.
 qmp again cont > /dev/null
 sleep 1
 qmp again stop > /dev/null
-qmp again pmemsave "{\"val\":0,\"size\":67108864,\"filename\":\"$PWD/ram\"}" > /dev/null
-later=$("$TOOLS/pages" ram) || fail "the guest damaged its pages"
+qmp again pmemsave "{\"val\":0,\"size\":67108864,\"filename\":\"$PWD/dump\"}" > /dev/null
+later=$("$TOOLS/pages" dump) || fail "the guest damaged its pages"
 [ "$later" != "$now" ] || fail "the guest does not run"
