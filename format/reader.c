@@ -103,7 +103,13 @@ static bool work(void *worker, void *job, struct err *err)
         TRY(meet(j, "stored", j->entry.stored_digest, stored, len, err));
         if (!packed) {
                 j->bytes = stored;
-                return meet(j, "raw", j->entry.raw_digest, stored, len, err);
+                if (!j->known)
+                        memcpy(j->entry.raw_digest, j->entry.stored_digest,
+                               DIGEST_SIZE);
+                return memcmp(j->entry.raw_digest, j->entry.stored_digest,
+                              DIGEST_SIZE) == 0 ||
+                       mismatch(j, "raw", j->entry.raw_digest,
+                                j->entry.stored_digest, err);
         }
         if (!j->decode)
                 return true;
@@ -141,6 +147,14 @@ bool job_classify(struct reader *r, struct read_job *j, struct err *err)
                         (unsigned long long)e->stored_len);
                 return in_member(err, e);
         }
+        if (!j->name.zst && e->raw_len != e->stored_len) {
+                err_set(err, ERR_CORRUPT,
+                        "%llu stored but %llu raw bytes of what is stored as "
+                        "it is",
+                        (unsigned long long)e->stored_len,
+                        (unsigned long long)e->raw_len);
+                return in_member(err, e);
+        }
         if (!j->chunk)
                 return true;
         if (j->name.zst != r->packed) {
@@ -149,8 +163,7 @@ bool job_classify(struct reader *r, struct read_job *j, struct err *err)
                 return in_member(err, e);
         }
         if (e->stored_len > codec_bound(CHUNK_SIZE) ||
-            e->raw_len > CHUNK_SIZE || e->raw_len == 0 ||
-            (!j->name.zst && e->raw_len != e->stored_len)) {
+            e->raw_len > CHUNK_SIZE || e->raw_len == 0) {
                 err_set(err, ERR_CORRUPT,
                         "a chunk of %llu stored and %llu raw bytes",
                         (unsigned long long)e->stored_len,

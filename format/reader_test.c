@@ -7,7 +7,10 @@
 #include "format/name.h"
 #include "format/reader.h"
 #include "format/stasis_format.h"
+#include "format/trailer.h"
 #include "format/writer.h"
+
+#include <sys/mman.h>
 
 #define MANIFEST                                                               \
         "{\"target_page_size\": 4096, \"ram_blocks\": ["                       \
@@ -147,7 +150,7 @@ static void read_piped(const uint8_t *bytes, size_t len, struct told *t)
 static void read_written(const uint8_t *bytes, size_t len, struct told *t)
 {
         struct reader_options options = {.threads = 0};
-        int fd = open("changed", O_RDWR | O_CREAT | O_TRUNC, 0600);
+        int fd = memfd_create("changed", MFD_CLOEXEC);
 
         assert_int_equal(write(fd, bytes, len), len);
         read_fd(fd, &options, t);
@@ -300,6 +303,84 @@ static void appended_bytes_are_found(void **state)
         free(bytes);
 }
 
+/* Whoever can make digests fit. */
+static void sign(uint8_t *bytes, size_t len, struct trailer *t)
+{
+        uint8_t *at = bytes + len - TRAILER_FROM_END;
+
+        digest_of(bytes + t->index_offset, t->index_size, t->index_digest);
+        trailer_encode(t, at);
+}
+
+static void find_trailer(const uint8_t *bytes, size_t len, struct trailer *t)
+{
+        size_t at = len - TRAILER_FROM_END;
+        struct err err = ERR_INIT;
+
+        assert_done(trailer_decode(bytes + at, at, t, &err), &err);
+}
+
+/* The index must tell the truth, not only have the right digest. */
+static void a_forged_index_is_found(void **state)
+{
+        static const char with[] = {'0', '1', '8', 'f', '\n', ' ', '\0', 'z'};
+        struct trailer t;
+        struct told told;
+        uint8_t *bytes;
+        size_t len;
+
+        (void)state;
+        build("s", &tiny);
+        bytes = load("s", &len);
+        find_trailer(bytes, len, &t);
+        for (size_t i = 0; i < t.index_size; i++) {
+                uint8_t *at = bytes + t.index_offset + i, was = *at;
+
+                for (size_t n = 0; n < sizeof with; n++) {
+                        if ((uint8_t)with[n] == was)
+                                continue;
+                        *at = (uint8_t)with[n];
+                        sign(bytes, len, &t);
+                        read_written(bytes, len, &told);
+                        if (told.err.status != ERR_LIMIT)
+                                damaged(&told, i, "file");
+                }
+                read_piped(bytes, len, &told);
+                damaged(&told, i, "pipe");
+                *at = was;
+        }
+        free(bytes);
+}
+
+static void a_forged_trailer_is_found(void **state)
+{
+        static const uint64_t values[] = {
+                0,         1, 512, 4096, 100000, 1ULL << 40, UINT64_MAX - 511,
+                UINT64_MAX};
+        struct trailer t, good;
+        struct told told;
+        uint8_t *bytes;
+        size_t len;
+
+        (void)state;
+        build("s", &tiny);
+        bytes = load("s", &len);
+        find_trailer(bytes, len, &good);
+        for (size_t i = 0; i < 4 * sizeof values / sizeof *values; i++) {
+                t = good;
+                *(i % 4 == 0   ? &t.file_size
+                  : i % 4 == 1 ? &t.index_offset
+                  : i % 4 == 2 ? &t.index_size
+                               : &t.members) = values[i / 4];
+                trailer_encode(&t, bytes + len - TRAILER_FROM_END);
+                read_written(bytes, len, &told);
+                damaged(&told, i, "file");
+                read_piped(bytes, len, &told);
+                damaged(&told, i, "pipe");
+        }
+        free(bytes);
+}
+
 /* Two members of one size, exchanged with their headers: each byte is where a
  * sound one could be. */
 static void exchanged_members_are_found(void **state)
@@ -426,6 +507,8 @@ int main(void)
                 IN_DIR(a_flipped_bit_in_any_byte_is_found),
                 IN_DIR(every_truncation_is_found),
                 IN_DIR(appended_bytes_are_found),
+                IN_DIR(a_forged_index_is_found),
+                IN_DIR(a_forged_trailer_is_found),
                 IN_DIR(exchanged_members_are_found),
                 IN_DIR(an_index_segment_shows_damage_early),
                 IN_DIR(the_index_can_be_walked_before_reading),
