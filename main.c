@@ -9,7 +9,8 @@
 #include "cmd/common.h"
 
 static const struct command *const commands[] = {
-        &cmd_save, &cmd_import, &cmd_info, &cmd_list, &cmd_verify, NULL,
+        &cmd_save, &cmd_restore, &cmd_import, &cmd_info,
+        &cmd_list, &cmd_verify,  NULL,
 };
 
 static void help(FILE *to)

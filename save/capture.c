@@ -8,7 +8,6 @@
 #include "format/name.h"
 #include "format/writer.h"
 #include "qemu/globalstate.h"
-#include "qemu/globalstate.h"
 #include "qemu/stream.h"
 #include "qemu/unsent.h"
 #include "save/assemble.h"

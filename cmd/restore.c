@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "restore/restore.h"
+
+#include "base/cleanup.h"
+#include "cmd/commands.h"
+#include "cmd/common.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+struct options {
+        const char *qmp, *to, *qemu, *spool;
+        bool recorded, paused, detach, json;
+        struct option_list force;
+        unsigned threads;
+        int progress;
+};
+
+static const struct option table[] = {
+        {
+                .name = "qmp",
+                .kind = OPTION_FILE,
+                .offset = offsetof(struct options, qmp),
+                .value = "SOCK",
+                .help = "load into the QEMU behind this monitor, which was "
+                        "started with -incoming defer and waits",
+        },
+        {
+                .name = "to",
+                .kind = OPTION_STRING,
+                .offset = offsetof(struct options, to),
+                .value = "URI",
+                .help = "write the migration stream to unix:PATH, "
+                        "tcp:HOST:PORT, fd:N or - (standard output)",
+        },
+        {
+                .name = "recorded-command",
+                .kind = OPTION_FLAG,
+                .offset = offsetof(struct options, recorded),
+                .help = "start the command that was recorded (see info "
+                        "--command); never from a pipe",
+        },
+        {
+                .name = "qemu",
+                .kind = OPTION_FILE,
+                .offset = offsetof(struct options, qemu),
+                .value = "BIN",
+                .help = "the binary for --recorded-command (default: the "
+                        "recorded name, found in PATH)",
+        },
+        {
+                .name = "paused",
+                .kind = OPTION_FLAG,
+                .offset = offsetof(struct options, paused),
+                .help = "leave the guest stopped (default: it runs if it ran "
+                        "when it was saved)",
+        },
+        {
+                .name = "detach",
+                .kind = OPTION_FLAG,
+                .offset = offsetof(struct options, detach),
+                .help = "return when the guest is loaded (default: stay as "
+                        "QEMU's parent and exit with its status)",
+        },
+        {
+                .name = "force",
+                .kind = OPTION_LIST,
+                .offset = offsetof(struct options, force),
+                .value = "REASON",
+                .help = "override a reason not to load: machine-type or disks; "
+                        "may be given several times",
+                .words = "machine-type disks",
+        },
+        CMD_OPTION_THREADS(struct options),
+        CMD_OPTION_SPOOL(struct options),
+        CMD_OPTION_PROGRESS(struct options),
+        CMD_OPTION_JSON(struct options),
+        {.name = NULL},
+};
+
+static bool check_options(const struct options *o,
+                          const struct operands *operands, struct err *err)
+{
+        int ways = (operands->command != NULL) + (o->qmp != NULL) +
+                   (o->to != NULL) + o->recorded;
+
+        if (ways != 1)
+                return err_set(err, ERR_USAGE,
+                               "give one of: -- CMD..., --recorded-command, "
+                               "--qmp, --to");
+        if (o->qemu && !o->recorded)
+                return err_set(err, ERR_USAGE,
+                               "--qemu goes with --recorded-command");
+        if (o->to && (o->paused || o->detach || o->force.count))
+                return err_set(err, ERR_USAGE,
+                               "--paused, --detach and --force need a QEMU "
+                               "that can be asked; --to has none");
+        if (o->json && o->to && o->to[0] == '-' && !o->to[1])
+                return err_set(err, ERR_USAGE,
+                               "--json and the stream cannot both go to "
+                               "standard output");
+        return true;
+}
+
+static void print_loaded(void *arg, const char *run_state, pid_t pid,
+                         uint64_t stream_bytes, double seconds)
+{
+        json_t *j = json_pack("{s:s, s:I, s:I, s:f}", "run_state", run_state,
+                              "pid", (json_int_t)pid, "stream_bytes",
+                              (json_int_t)stream_bytes, "seconds", seconds);
+
+        (void)arg;
+        if (j)
+                json_dumpf(j, stdout, JSON_INDENT(1));
+        putchar('\n');
+        fflush(stdout);
+        json_decref(j);
+}
+
+static bool restore(const struct options *o, const struct operands *operands,
+                    int *exit_code, struct err *err)
+{
+        struct restore_options options = {
+                .command = operands->command,
+                .recorded = o->recorded,
+                .qmp = o->qmp,
+                .to = o->to,
+                .qemu = o->qemu,
+                .paused = o->paused,
+                .detach = o->detach,
+                .force = o->force.items,
+                .force_count = o->force.count,
+                .threads = cmd_threads(o->threads),
+                .spool_dir = o->spool,
+                .loaded = o->json ? print_loaded : NULL,
+        };
+        CLEANUP_FD int in = -1;
+        const char *in_name;
+        bool ok;
+
+        TRY(check_options(o, operands, err));
+        TRY(cmd_open_input(operands->items[0], &in, &in_name, err));
+        TRY(progress_new(o->progress, &options.progress, err));
+        ok = restore_run(in, in_name, &options, exit_code, err);
+        progress_free(options.progress);
+        return ok;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+        struct options o = {.threads = CMD_THREADS_DEFAULT, .progress = -1};
+        struct err err = ERR_INIT;
+        struct operands operands;
+        int code;
+
+        if (!cmd_parse(self, argc, argv, &o, &operands, &code))
+                return code;
+        if (!restore(&o, &operands, &code, &err))
+                return cmd_fail(self, &err);
+        return code;
+}
+
+static const char *const examples[] = {
+        "stasis restore web01.stasis -- qemu-system-x86_64 -m 4G ...",
+        "stasis restore --detach --recorded-command web01.stasis",
+        "stasis restore --qmp /run/new.qmp web01.stasis",
+        "stasis restore --to tcp:host2:4444 web01.stasis",
+        NULL,
+};
+
+const struct command cmd_restore = {
+        .name = "restore",
+        .summary = "load a snapshot into a QEMU",
+        .usage = "[OPTION...] FILE|- [-- CMD...]",
+        .examples = examples,
+        .options = table,
+        .operands_min = 1,
+        .operands_max = 1,
+        .takes_command = true,
+        .run = run,
+};

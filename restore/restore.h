@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* restore: a snapshot goes into a target; the engine behind the command. */
+#ifndef STASIS_RESTORE_RESTORE_H
+#define STASIS_RESTORE_RESTORE_H
+
+#include "base/err.h"
+#include "base/progress.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct restore_options {
+        /* One of these four says where to. */
+        char *const *command; /* a QEMU to start: NULL-terminated            */
+        bool recorded;        /* the command that the snapshot recorded      */
+        const char *qmp;      /* a QEMU that waits behind this socket        */
+        const char *to;       /* a bare endpoint (restore/endpoint.h)        */
+        const char *qemu;     /* binary for `recorded`; NULL: as recorded    */
+        bool paused;          /* never set the guest running                 */
+        bool detach;          /* return when the guest runs                  */
+        const char *const *force;
+        unsigned force_count;
+        unsigned threads;
+        const char *spool_dir;
+        struct progress *progress;
+        /* Called when the target is loaded, and runs if it shall; before we
+         * stay with it as its parent. */
+        void (*loaded)(void *arg, const char *run_state, pid_t pid,
+                       uint64_t stream_bytes, double seconds);
+        void *arg;
+};
+
+/* in_fd: borrowed.  *exit_code_out: of a QEMU that we stayed with, else 0. */
+bool restore_run(int in_fd, const char *in_name,
+                 const struct restore_options *options, int *exit_code_out,
+                 struct err *err);
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "restore/target.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "qemu/identity.h"
+#include "qemu/process.h"
+#include "restore/endpoint.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define GREETING_MS 10000
+/* A QEMU that loads answers when it is done with a device; some take long. */
+#define VERDICT_MS 300000
+#define ENDING_MS  2000
+
+#define STREAM_NAME "stasis-in"
+
+struct target {
+        struct process *process; /* NULL: attached */
+        struct qmp *q;
+        pid_t pid;
+        int stream; /* our end of the socketpair */
+        /* While apply runs. */
+        struct check *check;
+        struct reader *reader;
+};
+
+static bool say_dead(struct target *t, struct err *err)
+{
+        char said[1024], ending[32];
+
+        if (!t->process || !process_ended(t->process, ENDING_MS))
+                return false;
+        process_said(t->process, said, sizeof said);
+        process_ending(t->process, ending);
+        err_clear(err);
+        return err_set(err, ERR_QEMU, "QEMU ended (%s)%s%s", ending,
+                       said[0] ? ": " : "", said);
+}
+
+static bool start(struct target *t, const struct target_options *options,
+                  bool *paused_out, struct err *err)
+{
+        struct process_options o = {
+                .argv = options->command,
+                .detached = options->detached,
+                .null_stdin = options->null_stdin,
+        };
+
+        TRY(process_check_argv(options->command, paused_out, err));
+        TRY(process_start(&o, &t->process, err));
+        t->pid = process_pid(t->process);
+        if (qmp_attach(process_take_qmp(t->process), "QEMU", GREETING_MS, &t->q,
+                       err))
+                return true;
+        say_dead(t, err);
+        return false;
+}
+
+static bool attach(struct target *t, const char *path, struct err *err)
+{
+        char state[32];
+
+        TRY(qmp_connect(path, 5000, &t->q, err));
+        TRY(identity_run_state(t->q, state, sizeof state, err));
+        if (strcmp(state, "inmigrate") != 0) {
+                err_in_file(err, path);
+                return err_set(err, ERR_QEMU,
+                               "this QEMU is %s; it must have been started "
+                               "with -incoming defer and wait",
+                               state);
+        }
+        TRY(identity_pid(t->q, &t->pid, err));
+        /* Without -S it would run as soon as it is loaded: while it waits,
+         * `stop` only takes that back. */
+        return qmp_command(t->q, "stop", NULL, NULL, NULL, err);
+}
+
+bool target_open(const struct target_options *options, struct target **out,
+                 bool *paused_out, struct err *err)
+{
+        struct target *t = calloc(1, sizeof *t);
+        bool ok;
+
+        if (!t)
+                return err_nomem(err);
+        t->stream = -1;
+        *paused_out = false;
+        ok = options->command ? start(t, options, paused_out, err)
+                              : attach(t, options->qmp, err);
+        if (!ok) {
+                target_free(t);
+                return false;
+        }
+        *out = t;
+        return true;
+}
+
+void target_free(struct target *t)
+{
+        if (!t)
+                return;
+        if (t->stream >= 0)
+                close(t->stream);
+        qmp_close(t->q);
+        process_free(t->process);
+        free(t);
+}
+
+pid_t target_pid(const struct target *t)
+{
+        return t->pid;
+}
+
+bool target_check(struct target *t, struct reader *r, struct check *c,
+                  struct err *err)
+{
+        TRY(check_machine(c, reader_manifest(r), t->q, err));
+        if (reader_state(r))
+                TRY(check_disks(c, reader_state(r), t->q, t->pid, err));
+        return check_verdict(c, err);
+}
+
+/* Capabilities that would make the target expect another stream. */
+static bool plain_capabilities(struct target *t, struct err *err)
+{
+        static const char *const off[] = {"multifd",         "postcopy-ram",
+                                          "x-ignore-shared", "mapped-ram",
+                                          "x-colo",          "validate-uuid"};
+        json_auto_t *have = NULL;
+        const json_t *cap;
+        size_t i;
+
+        TRY(qmp_command(t->q, "query-migrate-capabilities", NULL, &have, NULL,
+                        err));
+        json_array_foreach(have, i, cap)
+        {
+                const char *name =
+                        json_string_value(json_object_get(cap, "capability"));
+                bool is_on = json_is_true(json_object_get(cap, "state"));
+                bool want = name && strcmp(name, "events") == 0;
+                bool ours = want;
+
+                for (size_t k = 0; name && k < sizeof off / sizeof *off; k++)
+                        ours |= strcmp(name, off[k]) == 0;
+                if (!ours || is_on == want)
+                        continue;
+                TRY(qmp_command(t->q, "migrate-set-capabilities",
+                                json_pack("{s:[{s:s, s:b}]}", "capabilities",
+                                          "capability", name, "state", want),
+                                NULL, NULL, err));
+        }
+        return true;
+}
+
+static bool open_stream(struct target *t, struct err *err)
+{
+        CLEANUP_FD int theirs = -1;
+        int pair[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+                return err_os(err, errno, "socketpair");
+        t->stream = pair[0];
+        theirs = pair[1];
+        TRY(qmp_command_fd(t->q, "getfd",
+                           json_pack("{s:s}", "fdname", STREAM_NAME), theirs,
+                           NULL, NULL, err));
+        return qmp_command(t->q, "migrate-incoming",
+                           json_pack("{s:s}", "uri", "fd:" STREAM_NAME), NULL,
+                           NULL, err);
+}
+
+/* From a pipe the disks' state is known only now; it is the last moment. */
+static bool proven(void *arg, struct err *err)
+{
+        struct target *t = arg;
+
+        if (!reader_is_pipe(t->reader))
+                return true;
+        TRY(check_disks(t->check, reader_state(t->reader), t->q, t->pid, err));
+        return check_verdict(t->check, err);
+}
+
+/* The migration's status as QEMU tells it; "" when it cannot be had. */
+static bool load_status(struct target *t, char status[32], char why[300])
+{
+        struct err ignored = ERR_INIT;
+        json_auto_t *m = NULL;
+        const char *s;
+
+        status[0] = why[0] = '\0';
+        if (!qmp_command(t->q, "query-migrate", NULL, &m, NULL, &ignored))
+                return false;
+        s = json_string_value(json_object_get(m, "status"));
+        snprintf(status, 32, "%s", s ? s : "");
+        s = json_string_value(json_object_get(m, "error-desc"));
+        text_escape(s ? s : "", why, 300);
+        return true;
+}
+
+/* The target broke the load: who, where, and in its own words. */
+static bool say_refused(struct target *t, const struct apply_report *report,
+                        struct err *err)
+{
+        char said[600] = "", status[32], why[300] = "", ending[40] = "";
+
+        if (t->process && process_ended(t->process, ENDING_MS)) {
+                char how[32];
+
+                process_said(t->process, said, sizeof said);
+                snprintf(ending, sizeof ending, " and ended (%s)",
+                         process_ending(t->process, how));
+        } else {
+                load_status(t, status, why);
+        }
+        err_clear(err);
+        err_in_section(err, report->section);
+        return err_set(err, ERR_QEMU,
+                       "the target refused the stream at or before this "
+                       "section%s: %s",
+                       ending,
+                       said[0]  ? said
+                       : why[0] ? why
+                                : "it gives no reason; see its stderr");
+}
+
+/* Both must agree: SHUT 0 on the return path, and "completed" from QMP. */
+static bool await_verdict(struct target *t, const struct apply_report *report,
+                          struct err *err)
+{
+        char status[32] = "", why[300];
+        enum verdict v;
+        time_t deadline = time(NULL) + VERDICT_MS / 1000;
+
+        TRY(endpoint_verdict(t->stream, VERDICT_MS, &v, err));
+        if (v != VERDICT_LOADED)
+                return say_refused(t, report, err);
+        while (time(NULL) < deadline) {
+                json_auto_t *event = NULL;
+
+                if (!load_status(t, status, why) ||
+                    strcmp(status, "failed") == 0)
+                        return say_refused(t, report, err);
+                if (strcmp(status, "completed") == 0)
+                        return true;
+                TRY(qmp_event(t->q, 20, &event, err));
+        }
+        return err_set(err, ERR_QEMU,
+                       "the target does not end its load (status '%s')",
+                       status);
+}
+
+bool target_load(struct target *t, struct reader *r, struct check *c,
+                 const char *spool_dir, struct progress *progress,
+                 uint64_t *stream_bytes_out, struct err *err)
+{
+        struct apply_options o = {
+                .spool_dir = spool_dir,
+                .return_path = true,
+                .proven = proven,
+                .arg = t,
+                .progress = progress,
+        };
+        struct apply_report report;
+
+        t->reader = r;
+        t->check = c;
+        TRY(plain_capabilities(t, err));
+        TRY(open_stream(t, err));
+        if (!apply_run(r, t->stream, "the target", &o, &report, err)) {
+                /* EPIPE or a reset on the target's socket: its doing. */
+                if (err->os == EPIPE || err->os == ECONNRESET)
+                        return say_refused(t, &report, err);
+                return false;
+        }
+        *stream_bytes_out = report.stream_bytes;
+        return await_verdict(t, &report, err);
+}
+
+bool target_go(struct target *t, bool run, char state_out[32], struct err *err)
+{
+        if (run && !qmp_command(t->q, "cont", NULL, NULL, NULL, err)) {
+                err_doing(err, "setting the guest running");
+                say_dead(t, err);
+                return false;
+        }
+        return identity_run_state(t->q, state_out, 32, err);
+}
+
+void target_leave(struct target *t)
+{
+        if (t->process)
+                process_disown(t->process);
+}
+
+int target_wait(struct target *t)
+{
+        if (!t->process)
+                return 0;
+        /* Its monitor is no longer ours to hold. */
+        qmp_close(t->q);
+        t->q = NULL;
+        return process_wait(t->process);
+}

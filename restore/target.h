@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * target: a QEMU that waits for a migration and that we can ask and steer:
+ * one that we started, or one behind a QMP socket.
+ *
+ *      target_start | target_attach, target_check, target_load, target_go
+ *
+ * The guest runs only in target_go.
+ */
+#ifndef STASIS_RESTORE_TARGET_H
+#define STASIS_RESTORE_TARGET_H
+
+#include "format/reader.h"
+#include "restore/apply.h"
+#include "restore/check.h"
+
+struct target;
+
+struct target_options {
+        char *const *command; /* to start; NULL: attach to qmp               */
+        const char *qmp;
+        bool detached;
+        bool null_stdin; /* our stdin is the snapshot */
+};
+
+/* *paused_out: the command itself asks for a stopped guest (-S). */
+bool target_open(const struct target_options *options, struct target **out,
+                 bool *paused_out, struct err *err);
+/* Kills a QEMU that we started and that does not run yet.  NULL is fine. */
+void target_free(struct target *t);
+
+/* Everything that can be asked before the load; from a pipe, the disks come
+ * later (target_load). */
+bool target_check(struct target *t, struct reader *r, struct check *c,
+                  struct err *err);
+/* Loads, until QEMU itself says that all is in place. */
+bool target_load(struct target *t, struct reader *r, struct check *c,
+                 const char *spool_dir, struct progress *progress,
+                 uint64_t *stream_bytes_out, struct err *err);
+/* Sets the guest running if `run`; state_out: the run state afterwards. */
+bool target_go(struct target *t, bool run, char state_out[32], struct err *err);
+
+/* 0: unknown */
+pid_t target_pid(const struct target *t);
+/* Leaves it to itself. */
+void target_leave(struct target *t);
+/* As its parent until it ends; its exit status. 0 at once if we are not. */
+int target_wait(struct target *t);
+
+#endif
