@@ -100,7 +100,7 @@ emulator() {
 # guest.
 linux() {
         guest=(-kernel "$GUEST/$1/vmlinuz" -initrd "$GUEST/$1/initrd"
-                -append "console=ttyS0 quiet ${*:2}")
+                -append "console=ttyS0 quiet no_timer_check ${*:2}")
 }
 
 # start NAME ARG...: sets pid.
