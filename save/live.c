@@ -48,8 +48,8 @@ struct live {
         json_t *former; /* migration settings to put back; NULL: none        */
         uint64_t ram_bytes;
         char before[32];
-        /* The question whether QEMU waits, asked without waiting. */
-        bool asked;
+        /* The question how QEMU is, asked without waiting. */
+        bool asked, asks_migration;
         unsigned long question;
         unsigned silences;
         /* By QEMU's clock, seconds; 0: has not happened. */
@@ -129,32 +129,52 @@ static bool learn(struct live *l, struct err *err)
 
 /* ---- while QEMU sends ---------------------------------------------------- */
 
-/* QEMU answers this when its big lock is free, that is before it begins with
- * the end of the stream or when all of it is in the socket.  After the latter
- * answer and further silence there is nothing left to come. */
+/* The answers to the two questions of quiet(), in turn. */
+static bool heed_answer(struct live *l, const json_t *answer, struct err *err)
+{
+        const char *s = json_string_value(json_object_get(answer, "status"));
+        const char *desc =
+                json_string_value(json_object_get(answer, "error-desc"));
+        char shown[400];
+
+        if (s && strcmp(s, "finish-migrate") == 0)
+                l->silences = 1;
+        if (!s || (strcmp(s, "failed") != 0 && strcmp(s, "cancelled") != 0))
+                return true;
+        text_escape(desc ? desc : "it gives no reason, its stderr may", shown,
+                    sizeof shown);
+        return err_set(err, ERR_QEMU, "QEMU's migration %s: %s", s, shown);
+}
+
+/* Has QEMU failed (it need not close the stream then), or does it wait for us?
+ * It answers when its big lock is free, that is before it begins with the end
+ * of the stream or when all of that is in the socket.  After the latter answer
+ * and further silence nothing is left to come. */
 static bool quiet(void *arg, bool *at_end, struct err *err)
 {
         struct live *l = arg;
-        json_auto_t *status = NULL;
-        const char *state;
+        json_auto_t *answer = NULL;
 
         *at_end = false;
         if (l->silences > 0) {
                 *at_end = l->silences++ > SILENCES;
+                if (*at_end)
+                        l->silences = 0;
                 return true;
         }
         if (!l->asked) {
                 l->asked = true;
-                return qmp_send(l->q, "query-status", NULL, &l->question, err);
+                l->asks_migration = !l->asks_migration;
+                return qmp_send(l->q,
+                                l->asks_migration ? "query-migrate"
+                                                  : "query-status",
+                                NULL, &l->question, err);
         }
-        TRY(qmp_reply(l->q, l->question, 0, &status, err));
-        if (!status)
+        TRY(qmp_reply(l->q, l->question, 0, &answer, err));
+        if (!answer)
                 return true;
         l->asked = false;
-        state = json_string_value(json_object_get(status, "status"));
-        if (state && strcmp(state, "finish-migrate") == 0)
-                l->silences = 1;
-        return true;
+        return heed_answer(l, answer, err);
 }
 
 static bool take_fingerprint(json_t *image, json_t *warnings, struct err *err)
@@ -306,20 +326,29 @@ static bool settle(struct live *l, char status[32], char state[32],
                        state);
 }
 
-/* A guest that ran runs again, by QEMU's doing.  Others are never run. */
+/* A guest that ran runs again, by QEMU's doing.  Only a migration leads to
+ * postmigrate, so that is undone; any other state is somebody's will, and a
+ * guest that did not run is never run. */
 static bool back_to_before(struct live *l, char state[32], struct err *err)
 {
+        bool ran = strcmp(l->before, "running") == 0;
+
         if (strcmp(state, l->before) == 0)
                 return true;
-        if (strcmp(l->before, "running") == 0) {
+        if (ran && strcmp(state, "postmigrate") == 0) {
                 log_warn("QEMU left the VM %s: it is continued", state);
                 TRY(qmp_command(l->q, "cont", NULL, NULL, NULL, err));
                 return identity_run_state(l->q, state, 32, err);
         }
-        log_warn("the VM was %s and is now %s: QEMU %s knows no way back. It "
-                 "has not run; `cont` would run it, and until then it cannot "
-                 "be saved again",
-                 l->before, state, qmp_version(l->q));
+        if (strcmp(state, "postmigrate") == 0)
+                log_warn("the VM was %s and is now %s: QEMU %s knows no way "
+                         "back. It has not run; `cont` would run it, and until "
+                         "then it cannot be saved again",
+                         l->before, state, qmp_version(l->q));
+        else
+                log_warn(
+                        "the VM was %s and is now %s, not by this save's doing",
+                        l->before, state);
         return true;
 }
 
