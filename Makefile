@@ -98,7 +98,7 @@ man: $(PAGES)
 
 # What the tests see.  One directory for what takes long to make.
 CACHE   := $(BUILD)/cache
-TEST_ENV = STASIS=$(abspath $(PROGRAM)) TOOLS=$(abspath $(BUILD)/tests/tool) \
+TEST_ENV = BUILD_DIR=$(BUILD) STASIS=$(abspath $(PROGRAM)) TOOLS=$(abspath $(BUILD)/tests/tool) \
            GUEST=$(abspath $(CACHE)/guest) SOURCE=$(CURDIR) \
            QEMU=$${QEMU:-qemu-system-x86_64} ACCEL=$${ACCEL:-tcg}
 CLI     := $(sort $(wildcard tests/cli/*.sh))
@@ -128,6 +128,10 @@ check-unit: $(UNITS)
 check-cli: build-tests
 	@$(TEST_ENV) tests/run.sh $(CLI)
 
+# All that needs no VM.
+check-quick: build-tests
+	@$(TEST_ENV) tests/run.sh $(UNITS) $(CLI)
+
 check-qemu: build-tests guest
 	@$(TEST_ENV) tests/run.sh $(TESTS)
 
@@ -144,7 +148,7 @@ check-versions: build-tests guest
 	@$(TEST_ENV) tests/versions.sh run $(CACHE)/qemu-versions $(TESTS)
 
 check-asan:
-	@$(MAKE) --no-print-directory check-unit check-cli BUILD=$(BUILD)-asan \
+	@$(MAKE) --no-print-directory check-quick BUILD=$(BUILD)-asan \
 		SANITIZE=address,undefined OPT='-O1 -g'
 
 check-tsan:
@@ -174,8 +178,8 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-clang
 
 .SECONDARY:
-.PHONY: all man check check-now check-unit check-cli check-qemu check-faults \
-	check-long check-versions check-asan check-tsan check-valgrind demo \
+.PHONY: all man check check-now check-unit check-cli check-quick check-qemu \
+	check-faults check-long check-versions check-asan check-tsan check-valgrind demo \
 	demo-now deps guest build-tests install format clean FORCE
 FORCE:
 
