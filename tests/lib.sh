@@ -15,10 +15,10 @@ started=()
 end_all() {
         local pid
         for pid in ${started[@]+"${started[@]}"}; do
-                kill -9 "$pid" 2>/dev/null
+                kill -9 "$pid"
         done
-        wait 2>/dev/null
-}
+        wait
+} 2> /dev/null # bash tells of each child that was killed
 trap end_all EXIT
 trap 'exit 1' INT TERM
 
@@ -149,8 +149,7 @@ gone() {
 stop() {
         local p
         for p; do
-                kill -9 "$p" 2>/dev/null
-                wait "$p" 2>/dev/null
+                { kill -9 "$p"; wait "$p"; } 2> /dev/null
                 until gone "$p"; do sleep 0.02; done
         done
 }
