@@ -142,6 +142,10 @@ check-faults: build-tests guest
 check-long: build-tests guest
 	@$(TEST_ENV) LONG=1 tests/run.sh $(TESTS)
 
+# Beside QEMU's own ways to save and load, in one run.
+bench: build-tests
+	@STASIS=$(abspath $(PROGRAM)) TOOLS=$(abspath $(BUILD)/tests/tool) bench/peers.sh
+
 # Every real-QEMU test with each QEMU of Debian's suites.
 check-versions: build-tests guest
 	@tests/versions.sh fetch $(CACHE)/qemu-versions
@@ -179,7 +183,7 @@ clean:
 
 .SECONDARY:
 .PHONY: all man check check-now check-unit check-cli check-quick check-qemu \
-	check-faults check-long check-versions check-asan check-tsan check-valgrind demo \
+	bench check-faults check-long check-versions check-asan check-tsan check-valgrind demo \
 	demo-now deps guest build-tests install format clean FORCE
 FORCE:
 
