@@ -112,6 +112,7 @@ static void signal_unwinds(void)
         if (progress_add(p, 1, &err) || err.status != ERR_CANCELLED ||
             progress_signal() != SIGTERM)
                 _exit(2);
+        progress_free(p);
 }
 
 static void stalled_read_ends(void)
@@ -153,6 +154,7 @@ static void stalled_write_ends(void)
         if (io_write_all(fds[1], bytes, 1 << 20, "p", &err) ||
             err.status != ERR_CANCELLED)
                 _exit(2);
+        free(bytes);
 }
 
 static void asked_twice(void)
