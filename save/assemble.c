@@ -334,7 +334,7 @@ static bool open_chunk(struct assembler *a, unsigned block, uint64_t chunk,
  */
 static bool moves_on(struct assembler *a, uint64_t chunk)
 {
-        bool moves = !a->open || a->open_missing == 0 || a->stray == chunk;
+        bool moves = !a->open || a->stray == chunk;
 
         a->stray = chunk;
         return moves;
@@ -355,9 +355,12 @@ bool assembler_page(struct assembler *a, uint32_t page_size, unsigned block,
                 TRY(open_chunk(a, block, chunk, pages, err));
         TRY(see(a, c, pages, page, &again, err));
         a->pages_again += again;
-        if (c->state == CHUNK_OPEN)
-                return apply(a->open->bytes + page * page_size, page_size, kind,
-                             bytes, len, err);
+        if (c->state == CHUNK_OPEN) {
+                TRY(apply(a->open->bytes + page * page_size, page_size, kind,
+                          bytes, len, err));
+                /* At once, so that RAM stays before items that follow it. */
+                return a->open_missing > 0 || submit(a, false, err);
+        }
         if (!again && kind == PAGE_DELTA)
                 return err_set(err, ERR_CORRUPT,
                                "XBZRLE delta for a page that has not come");
