@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# timeout: 1200
+# timeout: 2400
 #
 # The disk is full at some write of a save: of a busy VM, for sizes up to half of
 # what is needed; of a quiet one, whose snapshots are all of one size, up to
