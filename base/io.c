@@ -4,10 +4,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -246,4 +248,25 @@ bool io_set_nonblock(int fd, bool on, struct err *err)
         if (fcntl(fd, F_SETFL, flags) < 0)
                 return err_os(err, errno, "fcntl");
         return true;
+}
+
+bool io_open_device(const char *path, int *fd_out, uint64_t *size_out,
+                    struct err *err)
+{
+        CLEANUP_FD int fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
+
+        if (fd < 0 || ioctl(fd, BLKGETSIZE64, size_out) < 0) {
+                err_os(err, errno, "open");
+                return err_in_file(err, path);
+        }
+        *fd_out = steal_fd(&fd);
+        return true;
+}
+
+bool io_sync(int fd, const char *name, struct err *err)
+{
+        if (fsync(fd) == 0)
+                return true;
+        err_os(err, errno, "sync");
+        return err_in_file(err, name);
 }

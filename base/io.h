@@ -46,6 +46,11 @@ bool io_read_file(const char *path, size_t max, char **bytes_out,
 /* An unlinked, read-write file in dir (NULL: $TMPDIR or /var/tmp). */
 bool io_open_unlinked(const char *dir, int *fd_out, struct err *err);
 bool io_set_nonblock(int fd, bool on, struct err *err);
+/* A block device for writing, exclusively (O_EXCL): err->os is EBUSY when it
+ * is mounted or held by the kernel otherwise. */
+bool io_open_device(const char *path, int *fd_out, uint64_t *size_out,
+                    struct err *err);
+bool io_sync(int fd, const char *name, struct err *err);
 
 struct publish;
 
@@ -64,6 +69,8 @@ int publish_fd(const struct publish *p);
  * already have been replaced by the whole new one).  A file that came into
  * being under the name meanwhile is ERR_IO, unless PUBLISH_REPLACE. */
 bool publish_commit(struct publish *p, struct err *err);
+/* After a commit: removes the name again if it is still this file's. */
+void publish_withdraw(struct publish *p);
 /* Frees p; without a commit before, the file vanishes.  NULL is fine. */
 void publish_close(struct publish *p);
 

@@ -293,6 +293,16 @@ bool publish_commit(struct publish *p, struct err *err)
         return false;
 }
 
+void publish_withdraw(struct publish *p)
+{
+        struct stat ours, there;
+
+        if (fstat(p->fd, &ours) == 0 &&
+            fstatat(p->dir, p->base, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+            ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+                unlinkat(p->dir, p->base, 0);
+}
+
 void publish_close(struct publish *p)
 {
         if (!p)
