@@ -8,7 +8,9 @@
 #include "restore/place.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,21 +246,32 @@ int place_fd(const struct place *p)
         return p->file ? publish_fd(p->file) : p->device;
 }
 
+/* Unmapped where the device can, written where it cannot. */
+static int zero_range(int fd, uint64_t offset, uint64_t len)
+{
+        uint64_t range[2] = {offset, len};
+
+        if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                      (off_t)offset, (off_t)len) == 0)
+                return 0;
+        return ioctl(fd, BLKZEROOUT, range);
+}
+
 static bool zero_blocks(const struct place *p, uint64_t offset, uint64_t len,
                         struct err *err)
 {
         while (len > 0) {
-                uint64_t range[2] = {offset, len < ZERO_STEP ? len : ZERO_STEP};
+                uint64_t n = len < ZERO_STEP ? len : ZERO_STEP;
 
                 if (progress_cancelled(err))
                         return false;
-                if (ioctl(p->device, BLKZEROOUT, range) < 0) {
+                if (zero_range(p->device, offset, n) < 0) {
                         err_os(err, errno, "writing zeros");
                         err_in_file(err, p->path);
                         return err_at(err, offset);
                 }
-                offset += range[1];
-                len -= range[1];
+                offset += n;
+                len -= n;
         }
         return true;
 }
