@@ -27,7 +27,7 @@
 #include "base/text.h"
 #include "qcow/chain.h"
 #include "qcow/lock.h"
-#include "restore/mounted.h"
+#include "restore/device.h"
 
 /* No device has larger blocks. */
 #define DEVICE_BLOCK 4096
@@ -164,7 +164,7 @@ static bool open_exclusively(struct place *p, dev_t device, uint64_t *size,
                 *err = first;
                 return false;
         }
-        if (!mounted_at(device, point, sizeof point))
+        if (!device_mounted_at(device, point, sizeof point))
                 return fail(p, ERR_MISMATCH,
                             "is in use: mounted, or part of a RAID, of LVM or "
                             "of swap space",
@@ -183,6 +183,7 @@ static bool open_device(struct place *p, dev_t device,
 
         TRY(open_exclusively(p, device, &size, err));
         TRY(lock_hold(p->device, p->path, LOCK_TO_WRITE, err));
+        TRY(device_check_kin(device, err));
         if (size < o->size) {
                 err_set(err, ERR_MISMATCH,
                         "has %" PRIu64 " bytes, the disk needs %" PRIu64, size,

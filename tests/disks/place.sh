@@ -143,6 +143,20 @@ if within 2 test -b "${device}p1"; then
                 --overwrite "$device" $size
         umount 'mount point'
         mounts=()
+        say "a QEMU has a partition of it, or has all"
+        whole=$device
+        start part -M pc -S -drive "if=none,id=d,file=${whole}p1,format=raw" \
+                -device virtio-blk-pci,drive=d
+        device=${whole}p1
+        refused 4 "is in use by qemu-system" --overwrite "$whole" $size
+        stop $pid
+        start whole -M pc -S -drive "if=none,id=d,file=$whole,format=raw" \
+                -device virtio-blk-pci,drive=d
+        device=$whole
+        refused 4 "is in use by qemu-system" --overwrite "${whole}p1" 4096
+        stop $pid
+        try partition "$TOOLS/place" --overwrite "${whole}p1" 4096 \
+                fill:0:4096 commit
 else
         say "this kernel makes no partitions of loop devices"
 fi
