@@ -7,7 +7,7 @@
 #include "base/pool.h"
 #include "base/spool.h"
 #include "format/archive.h"
-#include "format/codec.h"
+#include "base/codec.h"
 #include "format/digest.h"
 #include "format/index.h"
 #include "format/name.h"

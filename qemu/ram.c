@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 void ram_blocks_fini(struct ram_blocks *b)
 {
@@ -62,28 +61,6 @@ bad:
         return err_set(err, ERR_CORRUPT,
                        "XBZRLE delta is malformed at its byte %zu of %zu", pos,
                        len);
-}
-
-bool ram_inflate(uint8_t *page, size_t page_size, const uint8_t *bytes,
-                 size_t len, struct err *err)
-{
-        z_stream z = {
-                .next_in = (Bytef *)(uintptr_t)bytes,
-                .avail_in = (uInt)len,
-                .next_out = page,
-                .avail_out = (uInt)page_size,
-        };
-        int rc;
-
-        if (inflateInit(&z) != Z_OK)
-                return err_nomem(err);
-        rc = inflate(&z, Z_FINISH);
-        inflateEnd(&z);
-        if (rc != Z_STREAM_END || z.avail_out || z.avail_in)
-                return err_set(err, ERR_CORRUPT,
-                               "compressed page does not inflate to %zu bytes",
-                               page_size);
-        return true;
 }
 
 static bool add_block(struct cursor *c, struct ram_blocks *b,

@@ -39,11 +39,6 @@ enum page_kind {
 bool xbzrle_apply(uint8_t *page, size_t page_size, const uint8_t *delta,
                   size_t len, struct err *err);
 
-/* One zlib stream that inflates to exactly page_size bytes (COMPRESS_PAGE,
- * QEMU up to 9.0). */
-bool ram_inflate(uint8_t *page, size_t page_size, const uint8_t *bytes,
-                 size_t len, struct err *err);
-
 /* Payload of a START section: parses from the cursor, which must hold at least
  * all of it; with_addresses: x-ignore-shared is on at the source.  The caller
  * calls ram_blocks_fini, also after failure. */

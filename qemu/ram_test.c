@@ -6,7 +6,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 #include <cmocka.h>
 
@@ -44,26 +43,6 @@ static void delta_follows_qemus_rules(void **state)
         assert_false(apply("\x80\x80\1a", 4, page)); /* bad ULEB128       */
         assert_false(apply("\x80", 1, page));        /* cut ULEB128       */
         assert_false(apply("\xff\x7f\1a", 4, page)); /* 16383 unchanged   */
-}
-
-static void compressed_page_must_fill_the_page(void **state)
-{
-        uint8_t raw[4096], packed[5000], out[4096];
-        struct err err = ERR_INIT;
-        uLongf len = sizeof packed;
-
-        (void)state;
-        for (size_t i = 0; i < sizeof raw; i++)
-                raw[i] = (uint8_t)(i * 7);
-        assert_int_equal(compress(packed, &len, raw, sizeof raw), Z_OK);
-        assert_true(ram_inflate(out, sizeof out, packed, len, &err));
-        assert_memory_equal(out, raw, sizeof raw);
-        assert_false(ram_inflate(out, 4095, packed, len, &err));
-        err_clear(&err);
-        assert_false(ram_inflate(out, sizeof out, packed, len - 1, &err));
-        err_clear(&err);
-        packed[len] = 0;
-        assert_false(ram_inflate(out, sizeof out, packed, len + 1, &err));
 }
 
 static void setup_is_read_and_written_alike(void **state)
@@ -140,7 +119,6 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(delta_follows_qemus_rules),
-                cmocka_unit_test(compressed_page_must_fill_the_page),
                 cmocka_unit_test(setup_is_read_and_written_alike),
                 cmocka_unit_test(hostile_setup_is_refused),
         };

@@ -4,6 +4,7 @@
  * CONTINUE, and what its flag says.  "The same block" carries over from one
  * section to the next.  (spec/migration-stream.md, "RAM")
  */
+#include "base/inflate.h"
 #include "base/emit.h"
 #include "base/text.h"
 #include "qemu/stream_private.h"
@@ -229,7 +230,7 @@ static bool compressed_record(struct stream *s, const struct record *r,
                 return bad_at(s, err, ERR_CORRUPT,
                               "compressed page of %u bytes", len);
         TRY(stream_view(s, r->len + 4 + len, &p, err));
-        if (!ram_inflate(s->page, s->page_size, p + r->len + 4, len, err)) {
+        if (!inflate_zlib(s->page, s->page_size, p + r->len + 4, len, err)) {
                 err_at(err, source_offset(s->source));
                 return err_in_section(err, "ram");
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* codec: one chunk, one zstd frame; the one door to zstd.  A codec belongs to
  * one worker. */
-#ifndef STASIS_FORMAT_CODEC_H
-#define STASIS_FORMAT_CODEC_H
+#ifndef STASIS_BASE_CODEC_H
+#define STASIS_BASE_CODEC_H
 
 #include "base/err.h"
 
@@ -20,6 +20,11 @@ bool codec_pack(struct codec *c, const uint8_t *raw, size_t len, uint8_t *out,
 /* Exactly one frame of exactly raw_len bytes; else ERR_CORRUPT. */
 bool codec_unpack(struct codec *c, const uint8_t *stored, size_t len,
                   uint8_t *raw, size_t raw_len, struct err *err);
+
+/* One frame or several that make exactly raw_len bytes; what follows them in
+ * `stored` is of no account (a qcow2 image's compressed cluster). */
+bool codec_unpack_frames(struct codec *c, const uint8_t *stored, size_t len,
+                         uint8_t *raw, size_t raw_len, struct err *err);
 
 /* What a frame says of its content's size; at most CHUNK_SIZE. */
 bool codec_raw_size(const uint8_t *stored, size_t len, uint64_t *out,

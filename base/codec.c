@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "format/codec.h"
+#include "base/codec.h"
 
 #include "base/limits.h"
 
@@ -101,5 +101,29 @@ bool codec_unpack(struct codec *c, const uint8_t *stored, size_t len,
         if (n != raw_len)
                 return err_set(err, ERR_CORRUPT, "%zu bytes, not %zu", n,
                                raw_len);
+        return true;
+}
+
+bool codec_unpack_frames(struct codec *c, const uint8_t *stored, size_t len,
+                         uint8_t *raw, size_t raw_len, struct err *err)
+{
+        ZSTD_inBuffer in = {.src = stored, .size = len};
+        ZSTD_outBuffer out = {.dst = raw, .size = raw_len};
+        size_t left = 1;
+
+        ZSTD_DCtx_reset(c->unpack, ZSTD_reset_session_only);
+        while (out.pos < out.size || left != 0) {
+                size_t was_in = in.pos, was_out = out.pos;
+
+                left = ZSTD_decompressStream(c->unpack, &out, &in);
+                if (ZSTD_isError(left))
+                        return err_set(err, ERR_CORRUPT, "zstd: %s",
+                                       ZSTD_getErrorName(left));
+                /* Neither at its end nor getting there. */
+                if (in.pos == was_in && out.pos == was_out)
+                        return err_set(err, ERR_CORRUPT,
+                                       "zstd frames that do not make %zu bytes",
+                                       raw_len);
+        }
         return true;
 }

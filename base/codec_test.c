@@ -2,7 +2,7 @@
 #include "base/test.h"
 
 #include "base/limits.h"
-#include "format/codec.h"
+#include "base/codec.h"
 
 static uint8_t raw[CHUNK_SIZE], back[CHUNK_SIZE + 1];
 static uint8_t stored[2 * CHUNK_SIZE];
