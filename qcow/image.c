@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "qcow/image.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "qcow/cluster.h"
+#include "qcow/extra.h"
+#include "qcow/map.h"
+#include "qcow/qcow2_format.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct image {
+        int fd;
+        const char *name; /* borrowed */
+        enum image_format format;
+        uint64_t file_size;
+        uint64_t size; /* virtual */
+        /* qcow2 */
+        struct qcow2_header header;
+        struct map *map;
+        struct cluster_reader *clusters; /* compressed ones; made when needed */
+        struct extra extra;
+};
+
+bool image_format_named(const char *name, enum image_format *out)
+{
+        if (strcmp(name, "raw") == 0)
+                *out = IMAGE_RAW;
+        else if (strcmp(name, "qcow2") == 0)
+                *out = IMAGE_QCOW2;
+        else
+                return false;
+        return true;
+}
+
+const char *image_format_name(enum image_format format)
+{
+        return format == IMAGE_QCOW2 ? "qcow2" : "raw";
+}
+
+static bool open_qcow2(struct image *i, struct err *err)
+{
+        TRY(qcow2_header_read(i->fd, i->name, i->file_size, &i->header, err));
+        i->size = i->header.size;
+        TRY(map_new(i->fd, i->name, &i->header, i->file_size,
+                    i->header.l1_offset, i->header.l1_entries, &i->map, err));
+        return extra_read(i->fd, i->name, &i->header, i->file_size, &i->extra,
+                          err);
+}
+
+/* A block device tells its size only by its end. */
+static bool measure(struct image *i, struct err *err)
+{
+        struct stat st;
+        off_t end;
+
+        if (fstat(i->fd, &st) != 0)
+                return err_os(err, errno, "stat");
+        if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+                return err_set(err, ERR_UNSUPPORTED,
+                               "neither a file nor a block device");
+        end = lseek(i->fd, 0, SEEK_END);
+        if (end < 0)
+                return err_os(err, errno, "seek");
+        i->file_size = (uint64_t)end;
+        /* As QEMU has it: whole sectors, what is missing is zeros. */
+        i->size = (i->file_size + 511) / 512 * 512;
+        return true;
+}
+
+bool image_open(int fd, const char *name, enum image_format format,
+                struct image **out, struct err *err)
+{
+        struct image *i = calloc(1, sizeof *i);
+
+        if (!i)
+                return err_nomem(err);
+        *i = (struct image){.fd = fd, .name = name, .format = format};
+        if (!measure(i, err) ||
+            (format == IMAGE_QCOW2 && !open_qcow2(i, err))) {
+                err_in_file(err, name);
+                image_close(i);
+                return false;
+        }
+        *out = i;
+        return true;
+}
+
+void image_close(struct image *i)
+{
+        if (!i)
+                return;
+        map_free(i->map);
+        cluster_reader_free(i->clusters);
+        extra_fini(&i->extra);
+        qcow2_header_fini(&i->header);
+        free(i);
+}
+
+uint64_t image_size(const struct image *i)
+{
+        return i->size;
+}
+
+uint32_t image_cluster_size(const struct image *i)
+{
+        return i->format == IMAGE_QCOW2 ? 1u << i->header.cluster_bits : 0;
+}
+
+uint32_t image_granularity(const struct image *i)
+{
+        if (i->format == IMAGE_RAW)
+                return 512;
+        return image_cluster_size(i) /
+               (i->header.extended_l2 ? QCOW2_SUBCLUSTERS : 1);
+}
+
+/* ---- raw ----------------------------------------------------------------- */
+
+/* A file system that knows no holes says that all is data. */
+static bool raw_extent(struct image *i, uint64_t offset, uint64_t *len_out,
+                       enum extent_kind *kind_out, struct err *err)
+{
+        off_t data, hole;
+        uint64_t end;
+
+        *kind_out = EXTENT_ZERO;
+        *len_out = i->size - offset;
+        if (offset >= i->file_size)
+                return true;
+        data = lseek(i->fd, (off_t)offset, SEEK_DATA);
+        if (data < 0 && errno == ENXIO)
+                return true;
+        if (data < 0)
+                data = (off_t)offset;
+        if (data / 512 > (off_t)(offset / 512)) {
+                *len_out = (uint64_t)data / 512 * 512 - offset;
+                return true;
+        }
+        hole = lseek(i->fd, data, SEEK_HOLE);
+        if (hole < 0 && errno != EINVAL) {
+                err_os(err, errno, "SEEK_HOLE");
+                return err_in_file(err, i->name);
+        }
+        end = hole < 0 ? i->size : ((uint64_t)hole + 511) / 512 * 512;
+        *kind_out = EXTENT_DATA;
+        *len_out = (end < i->size ? end : i->size) - offset;
+        return true;
+}
+
+/* What is behind the file's end is zeros. */
+static bool read_padded(struct image *i, uint64_t host, uint8_t *bytes,
+                        size_t len, struct err *err)
+{
+        size_t have = len;
+
+        if (host >= i->file_size)
+                have = 0;
+        else if (have > i->file_size - host)
+                have = (size_t)(i->file_size - host);
+        memset(bytes + have, 0, len - have);
+        return io_pread_all(i->fd, bytes, have, host, i->name, err);
+}
+
+/* ---- both ---------------------------------------------------------------- */
+
+bool image_extent(struct image *i, uint64_t offset, uint64_t *len_out,
+                  enum extent_kind *kind_out, struct err *err)
+{
+        struct mapping m;
+
+        if (i->format == IMAGE_RAW)
+                return raw_extent(i, offset, len_out, kind_out, err);
+        TRY(map_find(i->map, offset, &m, err));
+        *kind_out = m.kind;
+        *len_out = m.len < i->size - offset ? m.len : i->size - offset;
+        return true;
+}
+
+static bool read_compressed(struct image *i, uint64_t offset,
+                            const struct mapping *m, uint8_t *bytes, size_t len,
+                            struct err *err)
+{
+        uint64_t cluster = 1ull << i->header.cluster_bits;
+
+        if (!i->clusters)
+                TRY(cluster_reader_new(i->fd, i->name, &i->header, &i->clusters,
+                                       err));
+        return cluster_read(i->clusters, m->host, m->compressed,
+                            offset & (cluster - 1), bytes, len, err);
+}
+
+/* What a map says of a range; not there is zeros. */
+static bool read_mapped(struct image *i, struct map *map, uint64_t offset,
+                        uint8_t *bytes, size_t len, struct err *err)
+{
+        while (len > 0) {
+                struct mapping m;
+                size_t now;
+
+                TRY(map_find(map, offset, &m, err));
+                now = m.len < len ? (size_t)m.len : len;
+                if (m.kind != EXTENT_DATA)
+                        memset(bytes, 0, now);
+                else if (m.compressed)
+                        TRY(read_compressed(i, offset, &m, bytes, now, err));
+                else
+                        TRY(read_padded(i, m.host, bytes, now, err));
+                offset += now;
+                bytes += now;
+                len -= now;
+        }
+        return true;
+}
+
+bool image_read(struct image *i, uint64_t offset, uint8_t *bytes, size_t len,
+                struct err *err)
+{
+        return i->format == IMAGE_RAW
+                       ? read_padded(i, offset, bytes, len, err)
+                       : read_mapped(i, i->map, offset, bytes, len, err);
+}
+
+/* ---- what else is in a qcow2 image --------------------------------------- */
+
+const char *image_backing_name(const struct image *i)
+{
+        return i->header.backing_name;
+}
+
+const char *image_backing_format(const struct image *i)
+{
+        return i->header.backing_format[0] ? i->header.backing_format : NULL;
+}
+
+size_t image_bitmaps(const struct image *i)
+{
+        return i->extra.bitmap_count;
+}
+
+const char *image_bitmap_name(const struct image *i, size_t n)
+{
+        return i->extra.bitmaps[n];
+}
+
+size_t image_snapshots(const struct image *i)
+{
+        return i->extra.snapshot_count;
+}
+
+struct image_snapshot image_snapshot_at(const struct image *i, size_t n)
+{
+        return i->extra.snapshots[n].shown;
+}
+
+bool image_vm_state_read(struct image *i, size_t n, uint64_t offset,
+                         uint8_t *bytes, size_t len, struct err *err)
+{
+        const struct extra_snapshot *s = &i->extra.snapshots[n];
+        unsigned shift =
+                i->header.cluster_bits * 2 - (i->header.extended_l2 ? 4 : 3);
+        uint64_t begin = ((s->shown.disk_size + (1ull << shift) - 1) >> shift)
+                         << shift;
+        struct map *map;
+        bool ok;
+
+        if (offset > s->shown.vm_state_size ||
+            len > s->shown.vm_state_size - offset)
+                return err_set(err, ERR_TRUNCATED,
+                               "behind the end of the VM state");
+        TRY(map_new(i->fd, i->name, &i->header, i->file_size, s->l1_offset,
+                    s->l1_entries, &map, err));
+        ok = read_mapped(i, map, begin + offset, bytes, len, err);
+        map_free(map);
+        return ok;
+}
