@@ -20,6 +20,12 @@
 #define LIMIT_RAM_BLOCKS 4096
 /* Non-RAM items of one stream (sections, commands). */
 #define LIMIT_STREAM_ITEMS 1000000
+/* Disks in one snapshot. */
+#define LIMIT_DISKS 1024
+/* The list of an overlay's zero extents, bytes. */
+#define LIMIT_ZEROS (64 * MiB)
+/* A disk's virtual size, bytes: what QEMU can address. */
+#define LIMIT_DISK_BYTES (1024 * 1024 * TiB)
 /* Bytes of one non-RAM item that is buffered while it is parsed. */
 #define LIMIT_ITEM_BYTES (64 * MiB)
 /* Bytes of everything behind RAM: device sections, end of stream, vmdesc. */

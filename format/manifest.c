@@ -186,27 +186,127 @@ bool manifest_check(const json_t *manifest, struct err *err)
         return check_blocks(manifest, err);
 }
 
+static bool bad_state(struct err *err, enum status status, const char *why)
+{
+        err_in_section(err, MEMBER_STATE);
+        return err_set(err, status, "%s", why);
+}
+
+static bool is_stored(const json_t *disk)
+{
+        return json_object_get(disk, "stored") != NULL;
+}
+
+static bool check_disk(const json_t *disk, json_t *seen, struct err *err)
+{
+        const char *stored = json_text(disk, "stored");
+        const char *name = json_text(disk, "name");
+        const char *dir = json_text(disk, "dir");
+        json_int_t size = json_integer_value(json_at(disk, "virtual_size"));
+        json_int_t unit = json_integer_value(json_at(disk, "granularity"));
+        char expected[512];
+
+        if (!stored ||
+            (strcmp(stored, "overlay") != 0 && strcmp(stored, "full") != 0))
+                return bad_state(err, ERR_CORRUPT,
+                                 "disks: stored is neither overlay nor full");
+        if (!name || !dir || strcmp(dir, name_disk_dir(name, expected)) != 0)
+                return bad_state(err, ERR_CORRUPT,
+                                 "disks: a dir that is not its name's");
+        if (unit < 512 || unit > DISK_GRANULARITY_MAX || (unit & (unit - 1)))
+                return bad_state(err, ERR_CORRUPT,
+                                 "disks: granularity is none");
+        if (size < 0 || size % 512)
+                return bad_state(err, ERR_CORRUPT,
+                                 "disks: virtual_size is none");
+        if ((uint64_t)size > LIMIT_DISK_BYTES ||
+            json_object_size(seen) >= LIMIT_DISKS)
+                return bad_state(err, ERR_LIMIT,
+                                 "disks: too many or too large");
+        if (json_object_get(seen, dir))
+                return bad_state(err, ERR_CORRUPT, "disks: a dir twice");
+        return json_object_set_new(seen, dir, json_true()) == 0 ||
+               err_nomem(err);
+}
+
+static bool check_disks(const json_t *state, struct err *err)
+{
+        json_auto_t *seen = json_object();
+        const json_t *disk;
+        size_t i;
+
+        if (!seen)
+                return err_nomem(err);
+        json_array_foreach(json_object_get(state, "disks"), i, disk)
+        {
+                if (is_stored(disk))
+                        TRY(check_disk(disk, seen, err));
+        }
+        return true;
+}
+
 bool state_check(const json_t *state, struct err *err)
 {
         const json_t *range;
         size_t i;
 
-        if (!json_is_object(state)) {
-                err_in_section(err, MEMBER_STATE);
-                return err_set(err, ERR_CORRUPT, "not a JSON object");
-        }
+        if (!json_is_object(state))
+                return bad_state(err, ERR_CORRUPT, "not a JSON object");
         json_array_foreach(json_object_get(state, "absent"), i, range)
         {
                 if (json_text(range, "block") &&
                     json_integer_value(json_object_get(range, "offset")) >= 0 &&
                     json_integer_value(json_object_get(range, "length")) > 0)
                         continue;
-                err_in_section(err, MEMBER_STATE);
-                return err_set(err, ERR_CORRUPT,
-                               "absent: an entry without block, offset or "
-                               "length");
+                return bad_state(err, ERR_CORRUPT,
+                                 "absent: an entry without block, offset or "
+                                 "length");
         }
-        return true;
+        return check_disks(state, err);
+}
+
+size_t state_disks(const json_t *state)
+{
+        const json_t *disk;
+        size_t i, n = 0;
+
+        json_array_foreach(json_object_get(state, "disks"), i, disk)
+        {
+                n += is_stored(disk);
+        }
+        return n;
+}
+
+static const json_t *nth_stored(const json_t *state, size_t n)
+{
+        const json_t *disk;
+        size_t i;
+
+        json_array_foreach(json_object_get(state, "disks"), i, disk)
+        {
+                if (is_stored(disk) && n-- == 0)
+                        return disk;
+        }
+        return NULL;
+}
+
+struct disk_info state_disk(const json_t *state, size_t i)
+{
+        const json_t *disk = nth_stored(state, i);
+
+        assert(disk);
+        return (struct disk_info){
+                .json = disk,
+                .name = json_text(disk, "name"),
+                .dir = json_text(disk, "dir"),
+                .size = (uint64_t)json_integer_value(
+                        json_at(disk, "virtual_size")),
+                .size_known =
+                        !json_is_false(json_at(disk, "virtual_size_known")),
+                .granularity = (uint32_t)json_integer_value(
+                        json_at(disk, "granularity")),
+                .overlay = strcmp(json_text(disk, "stored"), "overlay") == 0,
+        };
 }
 
 size_t manifest_ram_blocks(const json_t *manifest)

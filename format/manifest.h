@@ -29,6 +29,21 @@ size_t manifest_ram_blocks(const json_t *manifest);
 /* i < manifest_ram_blocks() of a checked manifest. */
 struct ram_block_info manifest_ram_block(const json_t *manifest, size_t i);
 
+/* A disk that is in the snapshot, as state.json tells it. */
+struct disk_info {
+        const json_t *json; /* its entry in `disks`                          */
+        const char *name;   /* borrowed from the state, as is dir            */
+        const char *dir;    /* "disk/drive0"                                 */
+        uint64_t size;      /* virtual size, bytes                           */
+        bool size_known;    /* false: size is where its last chunk ends      */
+        uint32_t granularity;
+        bool overlay; /* else in full */
+};
+
+size_t state_disks(const json_t *state);
+/* i < state_disks() of a checked state. */
+struct disk_info state_disk(const json_t *state, size_t i);
+
 /* A string in the manifest by dotted path ("machine.type"), or NULL. */
 const char *json_text(const json_t *value, const char *path);
 /* A value by dotted path, or NULL; borrowed. */

@@ -44,27 +44,6 @@ const char *name_component(const char *foreign, char out[NAME_COMPONENT_MAX])
         return out;
 }
 
-const char *name_ram_dir(const char *block, char out[512])
-{
-        char component[NAME_COMPONENT_MAX];
-
-        snprintf(out, 512, "ram/%s", name_component(block, component));
-        return out;
-}
-
-const char *name_stream_dir(unsigned item, const char *kind, const char *idstr,
-                            char out[512])
-{
-        char component[NAME_COMPONENT_MAX];
-
-        if (idstr[0])
-                snprintf(out, 512, "stream/%06u.%s.%s", item, kind,
-                         name_component(idstr, component));
-        else
-                snprintf(out, 512, "stream/%06u.%s", item, kind);
-        return out;
-}
-
 /* Could name_component have made it? */
 static bool is_component(const char *s)
 {
@@ -83,6 +62,59 @@ static bool is_component(const char *s)
                 }
         }
         return *s != '\0';
+}
+
+static unsigned hex_digit(char c)
+{
+        return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'A') + 10;
+}
+
+bool name_foreign(const char *component, char out[NAME_COMPONENT_MAX])
+{
+        char again[NAME_COMPONENT_MAX];
+        size_t len = 0;
+
+        if (!is_component(component))
+                return false;
+        for (const char *p = component; *p; p++) {
+                if (*p != '%') {
+                        out[len++] = *p;
+                        continue;
+                }
+                out[len++] = (char)(hex_digit(p[1]) << 4 | hex_digit(p[2]));
+                p += 2;
+        }
+        out[len] = '\0';
+        return strcmp(name_component(out, again), component) == 0;
+}
+
+const char *name_ram_dir(const char *block, char out[512])
+{
+        char component[NAME_COMPONENT_MAX];
+
+        snprintf(out, 512, "ram/%s", name_component(block, component));
+        return out;
+}
+
+const char *name_disk_dir(const char *disk, char out[512])
+{
+        char component[NAME_COMPONENT_MAX];
+
+        snprintf(out, 512, "disk/%s", name_component(disk, component));
+        return out;
+}
+
+const char *name_stream_dir(unsigned item, const char *kind, const char *idstr,
+                            char out[512])
+{
+        char component[NAME_COMPONENT_MAX];
+
+        if (idstr[0])
+                snprintf(out, 512, "stream/%06u.%s.%s", item, kind,
+                         name_component(idstr, component));
+        else
+                snprintf(out, 512, "stream/%06u.%s", item, kind);
+        return out;
 }
 
 static bool bad(struct err *err, const char *why)

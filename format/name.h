@@ -17,8 +17,13 @@
 /* out gets the component; returns out. */
 const char *name_component(const char *foreign, char out[NAME_COMPONENT_MAX]);
 
+/* The foreign name of a component; false: it was cut. */
+bool name_foreign(const char *component, char out[NAME_COMPONENT_MAX]);
+
 /* "ram/" COMPONENT */
 const char *name_ram_dir(const char *block, char out[512]);
+/* "disk/" COMPONENT */
+const char *name_disk_dir(const char *disk, char out[512]);
 /* "stream/NNNNNN.KIND.COMPONENT" ("stream/000000.header" when idstr is ""). */
 const char *name_stream_dir(unsigned item, const char *kind, const char *idstr,
                             char out[512]);

@@ -24,6 +24,9 @@ struct reader_options {
         unsigned threads; /* decoding workers; 0: the serial twin            */
         bool stored_only; /* check stored digests, do not decode: READ_CHUNK
                              then comes with bytes == NULL                   */
+        /* A file's members whose names begin so, and no others ("disk/a/");
+         * each is checked, READ_END then proves nothing more.  NULL: all. */
+        const char *only;
 };
 
 enum read_kind {

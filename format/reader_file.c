@@ -248,6 +248,14 @@ static bool check_segment(struct file_source *f, const struct index_entry *e,
         return true;
 }
 
+/* Whether the member is asked for. */
+static bool wanted(const struct reader *r, const struct index_entry *e)
+{
+        const char *only = r->options.only;
+
+        return !only || strncmp(e->name, only, strlen(only)) == 0;
+}
+
 /* The whole index once: proven, and every entry in its place. */
 static bool survey(struct reader *r, struct err *err)
 {
@@ -263,7 +271,8 @@ static bool survey(struct reader *r, struct err *err)
                 if (!order_take(&order, e.name, err) ||
                     !check_segment(&r->file, &e, err))
                         return in_member(err, &e);
-                r->total_bytes += e.stored_len;
+                if (wanted(r, &e))
+                        r->total_bytes += e.stored_len;
         }
         if (order.members != r->file.trailer.members)
                 return bad_index(err, "not as many lines as the trailer says");
@@ -302,7 +311,7 @@ bool file_fetch(struct reader *r, struct read_job *j, bool *more_out,
 {
         struct file_source *f = &r->file;
         struct index_entry *e = &j->entry;
-        uint64_t begin = f->data_end;
+        uint64_t begin;
         size_t need;
 
         f->reading = true;
@@ -310,9 +319,12 @@ bool file_fetch(struct reader *r, struct read_job *j, bool *more_out,
                 *more_out = false;
                 return true;
         }
-        TRY(next_entry(r, e, more_out, err));
-        if (!*more_out)
-                return true;
+        do {
+                begin = f->data_end;
+                TRY(next_entry(r, e, more_out, err));
+                if (!*more_out)
+                        return true;
+        } while (!wanted(r, e));
         TRY(job_classify(r, j, err));
         j->known = true;
         j->gap_len = (size_t)(e->data_offset - begin);
@@ -347,7 +359,7 @@ bool file_finish(struct reader *r, struct err *err)
         const struct trailer *t = &r->file.trailer;
         uint8_t digest[DIGEST_SIZE];
 
-        if (r->file.ended)
+        if (r->file.ended || r->options.only)
                 return true;
         r->file.ended = true;
         TRY(frame_gap(r, r->file.data_end, t->index_offset, MEMBER_INDEX,

@@ -23,6 +23,9 @@
 #define PAGE_SIZE_MIN 256
 #define PAGE_SIZE_MAX 65536
 
+/* Of a stored disk, bytes: qcow2's largest cluster. */
+#define DISK_GRANULARITY_MAX (2 * 1024 * 1024)
+
 /* tar */
 #define TAR_BLOCK    512
 #define TAR_END_SIZE 1024

@@ -83,7 +83,7 @@ static bool entry(void *arg, const struct index_entry *e, struct err *err)
 
         w->out->members++;
         if (!name_parse(e->name, &n, err) ||
-            (n.class != NAME_STASIS && n.class != NAME_UNKNOWN &&
+            (n.class != NAME_STASIS && n.class != NAME_UNKNOWN && !n.zeros &&
              !chunk(w, e, &n, err))) {
                 err_at(err, e->data_offset);
                 return err_in_section(

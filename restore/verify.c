@@ -8,6 +8,7 @@
 #include "format/reader.h"
 #include "qemu/grammar.h"
 #include "restore/blocks.h"
+#include "restore/disk_walk.h"
 
 #include <string.h>
 
@@ -18,6 +19,7 @@ struct verify {
         struct verify_report *report;
         struct reader *reader;
         struct blocks blocks;
+        struct disk_walk disks;
         struct grammar *grammar; /* NULL: quick */
         bool ram_compared;
         /* The stream item whose chunks are coming. */
@@ -129,10 +131,27 @@ static bool chunk(struct verify *v, const struct read_item *item,
         v->report->stored_bytes += item->stored_len;
         if (n.class == NAME_DISK) {
                 v->report->disk_chunks++;
-                return end_item(v, err);
+                return end_item(v, err) &&
+                       disk_walk_chunk(&v->disks, n.dir, n.address, item->len,
+                                       err);
         }
         return n.class == NAME_RAM ? ram_chunk(v, &n, item, err)
                                    : stream_chunk(v, &n, item, err);
+}
+
+static bool member(struct verify *v, const struct read_item *item,
+                   struct err *err)
+{
+        struct name n;
+
+        TRY(end_item(v, err));
+        TRY(name_parse(item->name, &n, err));
+        if (n.class == NAME_DISK)
+                return disk_walk_zeros(&v->disks, n.dir, item->bytes, item->len,
+                                       err);
+        if (!v->grammar || strcmp(item->name, VMDESC) != 0)
+                return true;
+        return grammar_vmdesc(v->grammar, item->bytes, item->len, err);
 }
 
 static bool one(struct verify *v, const struct read_item *item, struct err *err)
@@ -143,9 +162,7 @@ static bool one(struct verify *v, const struct read_item *item, struct err *err)
         if (item->kind == READ_CHUNK)
                 ok = chunk(v, item, err);
         else if (item->kind == READ_MEMBER)
-                ok = end_item(v, err) &&
-                     (!v->grammar || strcmp(item->name, VMDESC) != 0 ||
-                      grammar_vmdesc(v->grammar, item->bytes, item->len, err));
+                ok = member(v, item, err);
         else
                 return true;
         if (!ok) {
@@ -190,6 +207,7 @@ static bool run(struct verify *v, struct err *err)
                 }
         } while (item.kind != READ_END);
         TRY(end_item(v, err));
+        TRY(disk_walk_end(&v->disks, reader_state(v->reader), err));
         for (size_t i = 0; i < v->blocks.count; i++)
                 v->report->ram_replaced += v->blocks.list[i].replaced;
         return !v->grammar || grammar_finish(v->grammar, err);
@@ -204,9 +222,11 @@ bool verify_run(int fd, const char *name, const struct verify_options *options,
         bool ok;
 
         *report = (struct verify_report){0};
+        disk_walk_init(&v.disks, NULL, NULL);
         ok = reader_open(fd, name, &how, &v.reader, err) && run(&v, err);
         grammar_free(v.grammar);
         blocks_fini(&v.blocks);
+        disk_walk_fini(&v.disks);
         reader_close(v.reader);
         return ok || err_in_file(err, name);
 }

@@ -202,17 +202,35 @@ state() {
  "devices": [{"idstr": "timer", "instance_id": 0, "version_id": 2, "item": 4,
   "bytes": 32}],
  "absent": [],
- "totals": {"chunks": 7, "raw_bytes": 0, "stored_bytes": 0}
+ "totals": {"chunks": 7, "raw_bytes": 0, "stored_bytes": 0}${disks:+,
+ "disks": [$disks]}
 }
 END
 }
+
+# What a vector has of disks, if it has any: called where they stand.
+disk_members() { :; }
 
 end_items() {
         end_of_ram
         timer
         eof
         vmdesc
+        disk_members
         state
 }
+
+# zeros DIR OFFSET LENGTH...: the list of an overlay's zero extents.
+zeros() {
+        local dir=$1
+        shift
+        printf '%016x %016x\n' "$@" | put "$dir/zeros"
+}
+
+# An overlay of 2 MiB in clusters of 4 KiB, and a disk of 64 KiB in full.
+overlay='{"name": "d0", "stored": "overlay", "dir": "disk/d0",
+  "virtual_size": 2097152, "granularity": 4096}'
+whole='{"name": "d1", "stored": "full", "dir": "disk/d1",
+  "virtual_size": 65536, "granularity": 65536}'
 
 . "$description"
