@@ -10,10 +10,11 @@
 #include <unistd.h>
 
 struct options {
-        const char *qmp, *compress, *spool;
+        const char *qmp, *compress, *spool, *disks;
+        struct option_list disk;
         unsigned threads;
         int progress;
-        bool force, quit, no_argv, json;
+        bool force, quit, no_argv, copy_behind, digest_bases, json;
 };
 
 static const struct option table[] = {
@@ -23,6 +24,39 @@ static const struct option table[] = {
                 .offset = offsetof(struct options, qmp),
                 .value = "SOCK",
                 .help = "QEMU's monitor: the Unix socket of its -qmp option",
+        },
+        {
+                .name = "disk",
+                .kind = OPTION_LIST,
+                .offset = offsetof(struct options, disk),
+                .value = "NAME[=MODE]",
+                .help = "store this disk: overlay (what its top image holds; "
+                        "the default), full (all that the guest reads) or "
+                        "none; may be given several times",
+        },
+        {
+                .name = "disks",
+                .kind = OPTION_STRING,
+                .offset = offsetof(struct options, disks),
+                .value = "MODE",
+                .help = "store every disk that can be written to, but those "
+                        "that --disk names otherwise",
+                .words = "overlay full",
+        },
+        {
+                .name = "copy-behind",
+                .kind = OPTION_FLAG,
+                .offset = offsetof(struct options, copy_behind),
+                .help = "copy the disks while the guest runs again, which "
+                        "meanwhile writes to temporary overlays (default: "
+                        "while it stands still)",
+        },
+        {
+                .name = "digest-bases",
+                .kind = OPTION_FLAG,
+                .offset = offsetof(struct options, digest_bases),
+                .help = "digest the images below stored overlays whole "
+                        "(default: samples and superblocks)",
         },
         CMD_OPTION_COMPRESS(struct options),
         CMD_OPTION_THREADS(struct options),
@@ -54,16 +88,17 @@ static const struct option table[] = {
 static int print_report(const struct live_report *r)
 {
         const struct capture_report *c = &r->capture;
-        json_t *j = json_pack("{s:s, s:s, s:o, s:f, s:I, s:I, s:I, s:I, s:I}",
-                              "id", r->id, "run_state_before", r->before,
-                              "run_state_after",
-                              r->after[0] ? json_string(r->after) : json_null(),
-                              "stopped_seconds", r->stopped_seconds,
-                              "stream_bytes", (json_int_t)c->stream_bytes,
-                              "snapshot_bytes", (json_int_t)c->snapshot_bytes,
-                              "ram_bytes", (json_int_t)c->ram_bytes,
-                              "zero_bytes", (json_int_t)c->zero_bytes,
-                              "pages_again", (json_int_t)c->pages_again);
+        json_t *j = json_pack(
+                "{s:s, s:s, s:o, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id",
+                r->id, "run_state_before", r->before, "run_state_after",
+                r->after[0] ? json_string(r->after) : json_null(),
+                "stopped_seconds", r->stopped_seconds, "stream_bytes",
+                (json_int_t)c->stream_bytes, "snapshot_bytes",
+                (json_int_t)c->snapshot_bytes, "ram_bytes",
+                (json_int_t)c->ram_bytes, "zero_bytes",
+                (json_int_t)c->zero_bytes, "pages_again",
+                (json_int_t)c->pages_again, "disks", (json_int_t)r->disks,
+                "disk_bytes", (json_int_t)r->disk_bytes);
         int rc = j ? json_dumpf(j, stdout, JSON_INDENT(1)) : -1;
 
         putchar('\n');
@@ -81,6 +116,13 @@ static bool check_options(const struct options *o, const char *path,
                 return err_set(err, ERR_USAGE,
                                "--json and a snapshot cannot both go to "
                                "standard output");
+        if (o->copy_behind && o->quit)
+                return err_set(err, ERR_USAGE,
+                               "--copy-behind spares a running guest the "
+                               "pause; with --quit there is none to run");
+        if (o->copy_behind && !o->disks && !o->disk.count)
+                return err_set(err, ERR_USAGE,
+                               "--copy-behind: which disks? (--disks, --disk)");
         if (strcmp(path, "-") == 0 && isatty(STDOUT_FILENO))
                 return err_set(err, ERR_USAGE, "standard output is a terminal");
         return true;
@@ -96,6 +138,11 @@ static bool save(const struct options *o, const char *path,
                 .force = o->force,
                 .quit = o->quit,
                 .no_argv = o->no_argv,
+                .disks = {.chosen = o->disk.items,
+                          .chosen_count = o->disk.count,
+                          .all = o->disks,
+                          .digest_bases = o->digest_bases,
+                          .behind = o->copy_behind},
         };
         bool ok;
 
@@ -126,6 +173,7 @@ static int run(const struct command *self, int argc, char **argv)
 static const char *const examples[] = {
         "stasis save --qmp /run/web01.qmp web01.stasis",
         "stasis save --qmp /run/web01.qmp --quit web01.stasis",
+        "stasis save --qmp /run/web01.qmp --disks=overlay web01.stasis",
         "stasis save --qmp /run/web01.qmp - | ssh host 'cat > web01.stasis'",
         NULL,
 };

@@ -46,7 +46,8 @@ static bool find_disks(const json_t *disks, bool ending, json_t *warnings,
 
                 text_escape(disk_name(disk), name, sizeof name);
                 text_escape(text(top, "name"), file, sizeof file);
-                if (!json_is_true(json_object_get(disk, "read_only")))
+                if (!json_is_true(json_object_get(disk, "read_only")) &&
+                    !json_object_get(disk, "stored"))
                         TRY(warn(warnings, err,
                                  "disk %s (%s) is not in the snapshot%s", name,
                                  file,

@@ -56,9 +56,6 @@ struct capture {
         size_t globalstate_len;
 };
 
-/* The writer's tag of chunks that are not RAM. */
-#define NO_TAG UINT64_MAX
-
 /* Told to progress at most this often. */
 #define REPORT_BYTES (16 * MiB)
 
@@ -67,7 +64,7 @@ static void written(void *arg, uint64_t tag, uint64_t data_offset,
 {
         struct capture *c = arg;
 
-        if (tag != NO_TAG)
+        if (tag != CAPTURE_TAG)
                 assembler_written(c->assembler, tag, data_offset, stored_len);
 }
 
@@ -105,7 +102,7 @@ static bool add_bytes(struct capture *c, const uint8_t *p, size_t len,
                         c->chunk->address = c->item_len;
                         c->chunk->len = 0;
                         c->chunk->drop_zero = false;
-                        c->chunk->tag = NO_TAG;
+                        c->chunk->tag = CAPTURE_TAG;
                 }
                 now = CHUNK_SIZE - c->chunk->len;
                 if (now > len)
@@ -345,7 +342,8 @@ static bool write_state(struct capture *c, struct err *err)
         globalstate_run_state(c->globalstate, c->globalstate_len, c->run_state);
         TRY(put(c->state, "run_state", json_string(c->run_state), err));
         if (c->options->complete)
-                TRY(c->options->complete(c->options->arg, c->state, err));
+                TRY(c->options->complete(c->options->arg, c->writer, c->state,
+                                         err));
         return writer_state(c->writer, c->state, err);
 }
 

@@ -14,6 +14,11 @@
 
 #include <jansson.h>
 
+struct writer;
+
+/* The writer's tag of chunks that are not RAM. */
+#define CAPTURE_TAG UINT64_MAX
+
 struct capture_options {
         bool compress;
         int level;
@@ -29,9 +34,10 @@ struct capture_options {
          * the file ends. Fails when the sender failed. */
         bool (*quiet)(void *arg, bool *at_end, struct err *err);
         /* Called once when the stream is complete, before state.json is
-         * written: adds what is known only now ("run_state", "disks", ...) to
-         * state. May be NULL. */
-        bool (*complete)(void *arg, json_t *state, struct err *err);
+         * written: stores disks (chunks with CAPTURE_TAG), and adds what is
+         * known only now ("run_state", "disks", ...) to state. May be NULL. */
+        bool (*complete)(void *arg, struct writer *w, json_t *state,
+                         struct err *err);
         void *arg;
         struct progress *progress;
         uint64_t expected_bytes; /* RAM, for progress; 0: unknown */

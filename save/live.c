@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "format/fingerprint.h"
 #include "format/manifest.h"
+#include "save/behind.h"
 #include "qemu/disks.h"
 #include "qemu/identity.h"
 #include "qemu/outside.h"
@@ -45,6 +46,10 @@ struct live {
         int stream;   /* our end of the socketpair, while there is one       */
         int64_t time; /* of creation                                         */
         json_t *manifest, *disks, *warnings;
+        struct disks *stored;
+        struct behind *behind; /* NULL: disks are copied in the pause        */
+        bool refused;          /* QEMU has its answer                        */
+        char after[32], desc[512];
         json_t *former; /* migration settings to put back; NULL: none        */
         uint64_t ram_bytes;
         char before[32];
@@ -118,8 +123,10 @@ static bool learn(struct live *l, struct err *err)
         TRY(birth_describe(l->manifest, "qmp", &l->time, err));
         TRY(identity_describe(l->q, l->options->no_argv ? 0 : l->pid,
                               l->manifest, err));
+        TRY(behind_recover(l->q, err));
         TRY(disks_query(l->q, l->pid, &l->disks, err));
         TRY(put(l->manifest, "disks", json_deep_copy(l->disks), err));
+        TRY(disks_select(l->disks, &l->options->disks, &l->stored, err));
         TRY(outside_find(l->q, l->manifest, l->disks, l->options->quit,
                          l->warnings, err));
         TRY(sum_ram(l, err));
@@ -197,10 +204,9 @@ static bool take_fingerprint(json_t *image, json_t *warnings, struct err *err)
                err_nomem(err);
 }
 
-/* QEMU waits, the images are flushed: what they are now belongs to the cut. */
-static bool complete(void *arg, json_t *state, struct err *err)
+/* What the images are now belongs to the cut. */
+static bool take_fingerprints(struct live *l, struct err *err)
 {
-        struct live *l = arg;
         json_t *disk, *image;
         size_t i, k;
 
@@ -211,6 +217,24 @@ static bool complete(void *arg, json_t *state, struct err *err)
                         TRY(take_fingerprint(image, l->warnings, err));
                 }
         }
+        return true;
+}
+
+static bool refuse(struct live *l, struct err *err);
+
+/* QEMU waits, the images are flushed. */
+static bool complete(void *arg, struct writer *w, json_t *state,
+                     struct err *err)
+{
+        struct live *l = arg;
+
+        TRY(take_fingerprints(l, err));
+        if (l->behind) {
+                TRY(behind_cut(l->behind, err));
+                TRY(refuse(l, err));
+        }
+        TRY(disks_store(l->stored, w, CAPTURE_TAG, l->behind,
+                        l->options->progress, err));
         TRY(put(state, "disks", json_incref(l->disks), err));
         TRY(put(state, "run_state", json_string(l->before), err));
         return put(state, "warnings", json_incref(l->warnings), err);
@@ -361,17 +385,22 @@ static bool put_settings_back(struct live *l, struct err *err)
         return ok;
 }
 
-/* No verdict: QEMU takes the migration for failed and the VM goes on. */
-static bool refuse(struct live *l, char state[32], char desc[512],
-                   struct err *err)
+/* No verdict: QEMU takes the migration for failed and the VM goes on.  Once:
+ * later calls only tell what became of it. */
+static bool refuse(struct live *l, struct err *err)
 {
         char status[32];
         bool ok;
 
+        if (l->refused)
+                return true;
+        l->refused = true;
+        if (!l->behind)
+                disks_release(l->stored);
         hang_up(l);
         qmp_steadfast(l->q, true);
-        ok = settle(l, status, state, desc, err) &&
-             back_to_before(l, state, err);
+        ok = settle(l, status, l->after, l->desc, err) &&
+             back_to_before(l, l->after, err);
         return put_settings_back(l, err) && ok;
 }
 
@@ -396,6 +425,7 @@ static bool confirm(struct live *l, struct err *err)
         struct emit e;
         json_auto_t *ignored = NULL;
 
+        disks_release(l->stored);
         qmp_steadfast(l->q, true);
         emit_init(&e, message, sizeof message);
         emit_u16be(&e, RETURN_PATH_SHUT);
@@ -425,9 +455,9 @@ static bool confirm(struct live *l, struct err *err)
 static bool give_up(struct live *l, struct err *err)
 {
         struct err failed = ERR_INIT;
-        char state[32], desc[512] = "", line[1024];
+        char line[1024];
 
-        if (!refuse(l, state, desc, &failed))
+        if (!refuse(l, &failed))
                 log_warn("%s", err_line(&failed, line, sizeof line));
         if (err->status != ERR_TRUNCATED)
                 return false;
@@ -437,17 +467,17 @@ static bool give_up(struct live *l, struct err *err)
                 return err_doing(err, "saving");
         }
         return err_set(err, ERR_QEMU, "QEMU ended the migration: %s",
-                       desc[0] ? desc : "it gives no reason");
+                       l->desc[0] ? l->desc : "it gives no reason");
 }
 
 static bool publish_and_end(struct live *l, struct publish *p, const char *path,
                             struct err *err)
 {
         struct err failed = ERR_INIT;
-        char state[32], desc[512], line[1024];
+        char line[1024];
 
         if (p && !publish_commit(p, err)) {
-                if (!refuse(l, state, desc, &failed))
+                if (!refuse(l, &failed))
                         log_warn("%s", err_line(&failed, line, sizeof line));
                 return false;
         }
@@ -462,24 +492,58 @@ static bool transfer(struct live *l, struct publish *p, const char *path,
                      struct live_report *report, struct err *err)
 {
         int out = p ? publish_fd(p) : STDOUT_FILENO;
-        char desc[512];
 
         if (!start(l, err) || !capture(l, out, p ? path : "standard output",
                                        &report->capture, err))
                 return give_up(l, err);
         if (l->options->quit)
                 return publish_and_end(l, p, path, err);
-        TRY(refuse(l, report->after, desc, err));
+        TRY(refuse(l, err));
+        strcpy(report->after, l->after);
         TRY(watch(l, 0, err));
         if (l->stopped_at > 0 && l->resumed_at > l->stopped_at)
                 report->stopped_seconds = l->resumed_at - l->stopped_at;
         return !p || publish_commit(p, err);
 }
 
+/* The disks as they are from here on stand still, below what the guest writes.
+ */
+static bool begin_behind(struct live *l, struct err *err)
+{
+        if (!l->options->disks.behind || disks_count(l->stored) == 0)
+                return true;
+        if (strcmp(l->before, "running") != 0)
+                return err_set(err, ERR_USAGE,
+                               "--copy-behind: the VM is %s, so there is no "
+                               "pause to shorten",
+                               l->before);
+        TRY(behind_new(l->options->spool_dir, &l->behind, err));
+        TRY(disks_behind(l->stored, l->behind, err));
+        return behind_begin(l->behind, l->q, err);
+}
+
+/* The chain of images as before, whatever happened. */
+static bool end_behind(struct live *l, struct err *err)
+{
+        bool ok;
+
+        if (!l->behind)
+                return true;
+        disks_release(l->stored);
+        qmp_steadfast(l->q, true);
+        ok = behind_end(l->behind, l->q, l->options->progress, err);
+        behind_free(l->behind);
+        l->behind = NULL;
+        return ok;
+}
+
 static bool save(struct live *l, struct publish *p, const char *path,
                  struct live_report *report, struct err *err)
 {
+        struct err failed = ERR_INIT;
+        char line[1024];
         const char *id;
+        bool ok;
 
         TRY(qmp_connect(l->options->qmp, GREETING_MS, &l->q, err));
         TRY(claim(l, err));
@@ -488,7 +552,12 @@ static bool save(struct live *l, struct publish *p, const char *path,
         snprintf(report->before, sizeof report->before, "%s", l->before);
         id = json_text(l->manifest, "id");
         snprintf(report->id, sizeof report->id, "%s", id ? id : "");
-        return transfer(l, p, path, report, err);
+        ok = begin_behind(l, err) && transfer(l, p, path, report, err);
+        if (end_behind(l, ok ? err : &failed))
+                return ok;
+        if (!ok)
+                log_warn("%s", err_line(&failed, line, sizeof line));
+        return false;
 }
 
 static void cleanup_publish(struct publish **p)
@@ -509,6 +578,11 @@ bool live_save(const char *path, const struct live_options *options,
                                  err));
         ok = save(&l, p, path, report, err);
         hang_up(&l);
+        if (l.stored) {
+                report->disks = (unsigned)disks_count(l.stored);
+                report->disk_bytes = disks_data_bytes(l.stored);
+        }
+        disks_free(l.stored);
         qmp_close(l.q);
         cleanup_fd_(&l.claim);
         json_decref(l.manifest);

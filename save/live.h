@@ -14,6 +14,7 @@
 #define STASIS_SAVE_LIVE_H
 
 #include "save/capture.h"
+#include "save/disks.h"
 
 struct live_options {
         const char *qmp; /* the monitor's socket                             */
@@ -24,6 +25,7 @@ struct live_options {
         bool force;            /* replace an existing file                   */
         bool quit;             /* end the VM once the file is durable        */
         bool no_argv;          /* leave the command line out                 */
+        struct disks_options disks;
         struct progress *progress;
 };
 
@@ -33,6 +35,8 @@ struct live_report {
         char before[32];        /* run state                              */
         char after[32];         /* run state; "" when the VM has ended    */
         double stopped_seconds; /* a running guest stood still; 0 if not  */
+        unsigned disks;         /* stored                                 */
+        uint64_t disk_bytes;    /* in their chunks, raw                   */
 };
 
 /* path: a file, or "-" for standard output.  After a failure there is no new

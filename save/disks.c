@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "save/disks.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "format/manifest.h"
+#include "format/name.h"
+#include "format/pin.h"
+#include "qcow/chain.h"
+#include "qcow/lock.h"
+#include "qemu/disks.h"
+#include "save/behind.h"
+#include "save/disk_files.h"
+#include "save/disk_store.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* QEMU lets go of its locks when it has inactivated an image, which may be
+ * moments after the last byte of the stream. */
+#define LOCK_MS 5000
+
+struct disk {
+        json_t *json; /* borrowed: the list's entry */
+        bool overlay;
+        struct chain *chain; /* NULL after disks_release */
+};
+
+struct disks {
+        struct disk *list;
+        size_t count;
+        bool digest_bases;
+        uint64_t data_bytes;
+};
+
+static const char *text(const json_t *object, const char *key)
+{
+        const char *s = json_string_value(json_object_get(object, key));
+
+        return s ? s : "";
+}
+
+static bool put(json_t *object, const char *key, json_t *value, struct err *err)
+{
+        if (!value || json_object_set_new(object, key, value) != 0)
+                return err_nomem(err);
+        return true;
+}
+
+static bool about(const json_t *disk, struct err *err)
+{
+        char shown[200];
+
+        text_escape(disk_name(disk), shown, sizeof shown);
+        return err_doing(err, "disk %s", shown);
+}
+
+/* ---- which, and how ------------------------------------------------------ */
+
+/* Any name that QEMU has for it will do. */
+static bool is_called(const json_t *disk, const char *name, size_t len)
+{
+        const char *names[] = {disk_name(disk), text(disk, "node"),
+                               text(disk, "device"), text(disk, "qdev")};
+
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+                if (len > 0 && strlen(names[i]) == len &&
+                    memcmp(names[i], name, len) == 0)
+                        return true;
+        return false;
+}
+
+static bool is_mode(const char *mode)
+{
+        return strcmp(mode, "overlay") == 0 || strcmp(mode, "full") == 0;
+}
+
+static bool has_backing(const json_t *disk)
+{
+        return json_array_size(json_object_get(disk, "chain")) > 1;
+}
+
+/* What --disk says of this disk; NULL: nothing. */
+static const char *chosen_mode(const json_t *disk,
+                               const struct disks_options *o)
+{
+        for (unsigned i = 0; i < o->chosen_count; i++) {
+                const char *c = o->chosen[i], *equals = strrchr(c, '=');
+                size_t len = equals ? (size_t)(equals - c) : strlen(c);
+
+                if (is_called(disk, c, len))
+                        return equals ? equals + 1 : "overlay";
+        }
+        return NULL;
+}
+
+/* NULL: it is not stored. */
+static const char *mode_of(const json_t *disk, const struct disks_options *o)
+{
+        const char *mode = chosen_mode(disk, o);
+
+        if (mode)
+                return strcmp(mode, "none") == 0 ? NULL : mode;
+        if (!o->all || json_is_true(json_object_get(disk, "read_only")))
+                return NULL;
+        /* Variables of firmware are a small image of their own, and no
+         * overlay of anything. */
+        if (!has_backing(disk) &&
+            strncmp(text(disk, "device"), "pflash", 6) == 0)
+                return "full";
+        return o->all;
+}
+
+static bool check_chosen(const json_t *list, const struct disks_options *o,
+                         struct err *err)
+{
+        for (unsigned i = 0; i < o->chosen_count; i++) {
+                const char *c = o->chosen[i], *equals = strrchr(c, '=');
+                size_t len = equals ? (size_t)(equals - c) : strlen(c), k;
+                char names[300] = "", shown[128];
+                const json_t *disk;
+                bool found = false;
+
+                if (equals && !is_mode(equals + 1) &&
+                    strcmp(equals + 1, "none") != 0)
+                        return err_set(err, ERR_USAGE,
+                                       "--disk %s: neither overlay, full nor "
+                                       "none",
+                                       c);
+                json_array_foreach(list, k, disk)
+                {
+                        size_t used = strlen(names);
+
+                        found |= is_called(disk, c, len);
+                        snprintf(names + used, sizeof names - used, "%s%s",
+                                 used ? ", " : "",
+                                 text_escape(disk_name(disk), shown,
+                                             sizeof shown));
+                }
+                if (!found)
+                        return err_set(err, ERR_USAGE,
+                                       "--disk %.*s: the VM has no such disk "
+                                       "(it has: %s)",
+                                       (int)len, c, names[0] ? names : "none");
+        }
+        return true;
+}
+
+static bool mark(struct disks *d, struct disk *disk, const char *mode,
+                 struct err *err)
+{
+        char dir[512];
+
+        if (strcmp(mode, "overlay") == 0 && !has_backing(disk->json)) {
+                err_set(err, ERR_USAGE,
+                        "its image has no backing file, so there is no "
+                        "overlay; full stores all of it (--disk %s=full)",
+                        disk_name(disk->json));
+                return about(disk->json, err);
+        }
+        disk->overlay = strcmp(mode, "overlay") == 0;
+        name_disk_dir(disk_name(disk->json), dir);
+        for (const struct disk *o = d->list; o < disk; o++)
+                if (strcmp(text(o->json, "dir"), dir) == 0)
+                        return err_set(err, ERR_UNSUPPORTED,
+                                       "two disks are called %s: give them "
+                                       "ids",
+                                       disk_name(disk->json));
+        TRY(put(disk->json, "stored", json_string(mode), err));
+        TRY(put(disk->json, "name", json_string(disk_name(disk->json)), err));
+        return put(disk->json, "dir", json_string(dir), err);
+}
+
+bool disks_select(json_t *list, const struct disks_options *options,
+                  struct disks **out, struct err *err)
+{
+        struct disks *d = calloc(1, sizeof *d);
+        json_t *json;
+        bool ok;
+        size_t i;
+
+        if (!d)
+                return err_nomem(err);
+        d->digest_bases = options->digest_bases;
+        d->list = calloc(json_array_size(list) + 1, sizeof *d->list);
+        ok = d->list ? check_chosen(list, options, err) : err_nomem(err);
+        json_array_foreach(list, i, json)
+        {
+                const char *mode = mode_of(json, options);
+                struct disk *disk = &d->list[d->count];
+
+                if (!ok || !mode)
+                        continue;
+                disk->json = json;
+                d->count++;
+                ok = mark(d, disk, mode, err) &&
+                     (disk_files_open(json, &disk->chain, err) ||
+                      about(json, err));
+        }
+        if (!ok) {
+                disks_free(d);
+                return false;
+        }
+        *out = d;
+        return true;
+}
+
+size_t disks_count(const struct disks *d)
+{
+        return d->count;
+}
+
+uint64_t disks_data_bytes(const struct disks *d)
+{
+        return d->data_bytes;
+}
+
+/* ---- while QEMU waits ---------------------------------------------------- */
+
+static bool hold(const struct chain_file *f, struct err *err)
+{
+        static const struct timespec moment = {.tv_nsec = 10000000};
+
+        for (int waited = 0;; waited += 10) {
+                struct err busy = ERR_INIT;
+
+                if (lock_hold(f->fd, f->path, LOCK_TO_READ, &busy))
+                        return true;
+                if (busy.status != ERR_MISMATCH || waited >= LOCK_MS) {
+                        *err = busy;
+                        return false;
+                }
+                nanosleep(&moment, NULL);
+        }
+}
+
+struct below {
+        struct chain *chain;
+        size_t first;
+};
+
+static bool read_below(void *arg, uint64_t offset, uint8_t *bytes, size_t len,
+                       struct err *err)
+{
+        const struct below *b = arg;
+
+        return chain_read(b->chain, b->first, b->chain->count - b->first,
+                          offset, bytes, len, err);
+}
+
+/* What the overlay needs below it. */
+static bool pin_bases(const struct disks *d, struct disk *disk, struct err *err)
+{
+        json_t *images = json_object_get(disk->json, "chain");
+
+        for (size_t i = 1; i < disk->chain->count; i++) {
+                struct below below = {.chain = disk->chain, .first = i};
+                json_t *pin;
+
+                TRY(pin_take(read_below, &below,
+                             image_size(disk->chain->files[i].image),
+                             d->digest_bases, &pin, err));
+                TRY(put(json_array_get(images, i), "pin", pin, err));
+        }
+        return true;
+}
+
+static bool store(struct disks *d, size_t n, struct writer *w, uint64_t tag,
+                  struct behind *behind, struct progress *progress,
+                  struct err *err)
+{
+        struct disk *disk = &d->list[n];
+        struct disk_source source, below;
+        struct disk_totals totals;
+        struct files files;
+
+        for (size_t i = 0; i < disk->chain->count; i++)
+                TRY(hold(&disk->chain->files[i], err));
+        TRY(chain_load(disk->chain, err));
+        disk_files_source(disk->chain, disk->overlay, &files, &below);
+        source = below;
+        if (behind)
+                behind_source(behind, n, &below, &source);
+        TRY(put(disk->json, "virtual_size",
+                json_integer((json_int_t)source.size), err));
+        TRY(put(disk->json, "granularity",
+                json_integer((json_int_t)source.granularity), err));
+        TRY(disk_store(w, text(disk->json, "dir"), &source, disk->overlay, tag,
+                       progress, &totals, err));
+        d->data_bytes += totals.data_bytes;
+        return !disk->overlay || pin_bases(d, disk, err);
+}
+
+bool disks_behind(const struct disks *d, struct behind *b, struct err *err)
+{
+        for (size_t i = 0; i < d->count; i++)
+                if (!behind_add(b, d->list[i].json, err))
+                        return about(d->list[i].json, err);
+        return true;
+}
+
+bool disks_store(struct disks *d, struct writer *w, uint64_t tag,
+                 struct behind *behind, struct progress *progress,
+                 struct err *err)
+{
+        uint64_t total = 0;
+
+        for (size_t i = 0; i < d->count; i++)
+                total += (uint64_t)json_integer_value(
+                        json_object_get(d->list[i].json, "virtual_size"));
+        if (d->count > 0)
+                progress_phase(progress, "saving disks", total);
+        for (size_t i = 0; i < d->count; i++)
+                if (!store(d, i, w, tag, behind, progress, err))
+                        return about(d->list[i].json, err);
+        return true;
+}
+
+void disks_release(struct disks *d)
+{
+        for (size_t i = 0; d && i < d->count; i++) {
+                chain_close(d->list[i].chain);
+                d->list[i].chain = NULL;
+        }
+}
+
+void disks_free(struct disks *d)
+{
+        if (!d)
+                return;
+        disks_release(d);
+        free(d->list);
+        free(d);
+}
