@@ -10,7 +10,7 @@
 
 static const struct command *const commands[] = {
         &cmd_save, &cmd_restore, &cmd_import, &cmd_info,
-        &cmd_list, &cmd_verify,  NULL,
+        &cmd_list, &cmd_verify,  &cmd_export, NULL,
 };
 
 static void help(FILE *to)

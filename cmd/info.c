@@ -207,20 +207,48 @@ static const char *first_word(const char *a, const char *b, const char *c)
         return c ? c : "?";
 }
 
-/* name, format, size, file; then the files behind it. */
-static void print_disk(const json_t *disk)
+/* The chunks of a stored disk; NULL: it has none. */
+static const struct group *find_group(const struct info *i, const char *dir)
+{
+        for (size_t n = 0; dir && n < i->in.count; n++)
+                if (strcmp(i->in.groups[n].dir, dir) == 0)
+                        return &i->in.groups[n];
+        return NULL;
+}
+
+/* How it is stored, and in how much. */
+static void print_stored(const struct info *i, const json_t *disk)
+{
+        const char *how = json_text(disk, "stored");
+        const struct group *g = find_group(i, json_text(disk, "dir"));
+        char a[32], b[32], shown[64];
+
+        if (!how) {
+                printf(", not stored");
+                return;
+        }
+        printf(", stored %s%s: %s in chunks, in %s",
+               strcmp(how, "full") == 0 ? "in " : "as ",
+               text_escape(how, shown, sizeof shown),
+               text_bytes(g ? g->raw_bytes : 0, a, sizeof a),
+               text_bytes(g ? g->stored_bytes : 0, b, sizeof b));
+}
+
+/* name, size, whether it is stored; then its images, top first. */
+static void print_disk(const struct info *i, const json_t *disk)
 {
         const json_t *chain = json_object_get(disk, "chain"), *image;
         char a[32], shown[512];
         size_t n;
 
-        printf("%s", text_escape(first_word(json_text(disk, "device"),
-                                            json_text(disk, "node"),
+        printf("%s", text_escape(first_word(json_text(disk, "name"),
+                                            json_text(disk, "device"),
                                             json_text(disk, "qdev")),
                                  shown, sizeof shown));
         printf(", %s", text_bytes(number(disk, "virtual_size"), a, sizeof a));
         if (json_is_true(json_object_get(disk, "read_only")))
                 printf(", read-only");
+        print_stored(i, disk);
         putchar('\n');
         json_array_foreach(chain, n, image)
         {
@@ -233,13 +261,15 @@ static void print_disk(const json_t *disk)
                 if (format)
                         printf(" (%s)",
                                text_escape(format, shown, sizeof shown));
-                if (!json_object_get(image, "fingerprint"))
+                if (json_object_get(image, "pin"))
+                        printf(", pinned");
+                else if (!json_object_get(image, "fingerprint"))
                         printf(", no fingerprint");
                 putchar('\n');
         }
 }
 
-/* The disks that stay outside of the file, as they were at the cut. */
+/* The VM's disks, stored or not, as they were at the cut. */
 static void print_disks(const struct info *i)
 {
         const json_t *disks = json_object_get(i->state, "disks"), *disk;
@@ -247,8 +277,8 @@ static void print_disks(const struct info *i)
 
         json_array_foreach(disks, n, disk)
         {
-                label(n ? "" : "disks outside");
-                print_disk(disk);
+                label(n ? "" : "disks");
+                print_disk(i, disk);
         }
 }
 

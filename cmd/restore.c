@@ -10,8 +10,8 @@
 
 struct options {
         const char *qmp, *to, *qemu, *spool;
-        bool recorded, paused, detach, json;
-        struct option_list force;
+        bool recorded, paused, detach, overwrite, json;
+        struct option_list force, disk, base;
         unsigned threads;
         int progress;
 };
@@ -47,6 +47,30 @@ static const struct option table[] = {
                 .value = "BIN",
                 .help = "the binary for --recorded-command (default: the "
                         "recorded name, found in PATH)",
+        },
+        {
+                .name = "disk",
+                .kind = OPTION_LIST,
+                .offset = offsetof(struct options, disk),
+                .value = "NAME=PATH",
+                .help = "make this stored disk at PATH before QEMU starts: a "
+                        "qcow2 overlay on its base, a raw file, or what is on "
+                        "a block device; may be given several times",
+        },
+        {
+                .name = "base",
+                .kind = OPTION_LIST,
+                .offset = offsetof(struct options, base),
+                .value = "NAME=PATH",
+                .help = "where the base of that overlay is (default: where it "
+                        "was)",
+        },
+        {
+                .name = "overwrite",
+                .kind = OPTION_FLAG,
+                .offset = offsetof(struct options, overwrite),
+                .help = "--disk may replace a file, or what is on a block "
+                        "device",
         },
         {
                 .name = "paused",
@@ -95,6 +119,11 @@ static bool check_options(const struct options *o,
                 return err_set(err, ERR_USAGE,
                                "--paused, --detach and --force need a QEMU "
                                "that can be asked; --to has none");
+        if ((o->disk.count || o->base.count || o->overwrite) &&
+            (o->qmp || o->to))
+                return err_set(err, ERR_USAGE,
+                               "--disk makes disks before QEMU starts, and "
+                               "this one is there already: use export");
         if (o->json && o->to && o->to[0] == '-' && !o->to[1])
                 return err_set(err, ERR_USAGE,
                                "--json and the stream cannot both go to "
@@ -130,6 +159,11 @@ static bool restore(const struct options *o, const struct operands *operands,
                 .detach = o->detach,
                 .force = o->force.items,
                 .force_count = o->force.count,
+                .disks = {.disks = o->disk.items,
+                          .disk_count = o->disk.count,
+                          .bases = o->base.items,
+                          .base_count = o->base.count,
+                          .overwrite = o->overwrite},
                 .threads = cmd_threads(o->threads),
                 .spool_dir = o->spool,
                 .loaded = o->json ? print_loaded : NULL,

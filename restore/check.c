@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "restore/check.h"
 
+#include "base/cleanup.h"
+#include "base/io.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "format/fingerprint.h"
 #include "format/manifest.h"
+#include "qcow/lock.h"
 #include "qemu/disks.h"
 #include "qemu/identity.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Reasons that the operator may know better about.  RAM of another size is
  * not among them: QEMU itself refuses it. */
@@ -26,9 +30,10 @@ static bool is_forcible(const char *name)
 }
 
 bool check_init(struct check *c, const char *const *forced, unsigned count,
-                struct err *err)
+                const struct restored_disks *restored, struct err *err)
 {
-        *c = (struct check){.forced = forced, .forced_count = count};
+        *c = (struct check){
+                .forced = forced, .forced_count = count, .restored = restored};
         for (unsigned i = 0; i < count; i++)
                 if (!is_forcible(forced[i]))
                         return err_set(err, ERR_USAGE,
@@ -239,10 +244,63 @@ static bool check_images(struct check *c, const char *name, const json_t *was,
                 TRY(fingerprint_compare(print, path, why, err));
                 if (why[0])
                         against(c, "disks",
-                                "disk %s: %s is not as it was at the cut: %s",
+                                "disk %s: %s is not as it was at the cut: %s%s",
                                 name, text_escape(path, shown, sizeof shown),
-                                why);
+                                why,
+                                json_text(was, "stored")
+                                        ? "; --disk restores it from the "
+                                          "snapshot"
+                                        : "");
         }
+        return true;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+        struct stat x, y;
+
+        if (stat(a, &x) != 0 || stat(b, &y) != 0)
+                return false;
+        if (S_ISBLK(x.st_mode) && S_ISBLK(y.st_mode))
+                return x.st_rdev == y.st_rdev;
+        return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* The disk was made anew for this target: does that open it? */
+static void check_restored(struct check *c, const char *name, const char *path,
+                           const json_t *is)
+{
+        const char *opened = json_text(
+                json_array_get(json_object_get(is, "chain"), 0), "file");
+        char shown[300], made[300];
+
+        if (opened && same_file(opened, path))
+                return;
+        against(c, "disks", "disk %s is now %s, but the target opened %s", name,
+                text_escape(path, made, sizeof made),
+                text_escape(opened ? opened : "something else", shown,
+                            sizeof shown));
+}
+
+/* Somebody else writes it: most likely the VM that was saved. */
+static bool check_unused(struct check *c, const char *name, const json_t *is,
+                         struct err *err)
+{
+        const char *path = json_text(
+                json_array_get(json_object_get(is, "chain"), 0), "file");
+        struct err busy = ERR_INIT;
+        CLEANUP_FD int fd = -1;
+
+        if (!path || json_is_true(json_object_get(is, "read_only")) ||
+            !io_open_read(path, &fd, &(struct err)ERR_INIT))
+                return true;
+        if (lock_check(fd, path, LOCK_TO_WRITE, &busy))
+                return true;
+        if (busy.status != ERR_MISMATCH) {
+                *err = busy;
+                return false;
+        }
+        against(c, "disk-in-use", "disk %s: %s: %s", name, busy.file, busy.why);
         return true;
 }
 
@@ -250,6 +308,7 @@ static bool check_disk(struct check *c, const json_t *was, const json_t *have,
                        size_t position, struct err *err)
 {
         const json_t *is = disks_counterpart(have, was, position);
+        const char *path = restored_disks_path(c->restored, disk_name(was));
         char name[128];
 
         text_escape(disk_name(was), name, sizeof name);
@@ -263,6 +322,11 @@ static bool check_disk(struct check *c, const json_t *was, const json_t *have,
                         " bytes in the snapshot, %" PRIu64 " in the target",
                         name, number(was, "virtual_size"),
                         number(is, "virtual_size"));
+        TRY(check_unused(c, name, is, err));
+        if (path) {
+                check_restored(c, name, path, is);
+                return true;
+        }
         return check_images(c, name, was, is, err);
 }
 

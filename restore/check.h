@@ -8,19 +8,21 @@
 
 #include "format/reader.h"
 #include "qemu/qmp.h"
+#include "restore/disks.h"
 
 struct check {
         const char *const *forced; /* names given with --force; borrowed */
         unsigned forced_count;
-        unsigned count;     /* reasons that stand */
-        char first[400];    /* the first of them  */
+        const struct restored_disks *restored; /* borrowed; NULL: none */
+        unsigned count;                        /* reasons that stand */
+        char first[400];                       /* the first of them  */
         char overrides[64]; /* names that would override all; "" if some
                                cannot be */
 };
 
 /* ERR_USAGE when a name is not one that can be forced. */
 bool check_init(struct check *c, const char *const *forced, unsigned count,
-                struct err *err);
+                const struct restored_disks *restored, struct err *err);
 
 /* What the manifest says against the target behind q: machine type,
  * architecture, RAMBlocks. */

@@ -2,6 +2,8 @@
 #include "restore/restore.h"
 
 #include "base/cleanup.h"
+#include "base/io.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "format/manifest.h"
 #include "restore/endpoint.h"
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* For a bare endpoint that says nothing: its load may take long. */
@@ -72,8 +75,9 @@ static void cleanup_target(struct target **t)
 }
 
 static bool into_target(struct reader *r, const struct restore_options *options,
-                        char *const *command, bool null_stdin, int *exit_code,
-                        struct err *err)
+                        char *const *command,
+                        const struct restored_disks *disks, bool null_stdin,
+                        bool *ran, int *exit_code, struct err *err)
 {
         CLEANUP(cleanup_target) struct target *t = NULL;
         struct target_options o = {
@@ -88,11 +92,12 @@ static bool into_target(struct reader *r, const struct restore_options *options,
         char state[32];
         bool paused;
 
-        TRY(check_init(&c, options->force, options->force_count, err));
+        TRY(check_init(&c, options->force, options->force_count, disks, err));
         TRY(target_open(&o, &t, &paused, err));
         TRY(target_check(t, r, &c, err));
         TRY(target_load(t, r, &c, options->spool_dir, options->progress,
                         &stream_bytes, err));
+        *ran = true;
         TRY(target_go(t, shall_run(r) && !paused && !options->paused, state,
                       err));
         progress_pause(options->progress);
@@ -149,17 +154,36 @@ static bool into_endpoint(struct reader *r,
         return true;
 }
 
-static bool into(struct reader *r, const struct restore_options *options,
+/* What the QEMU will open must be there before it starts. */
+static bool make_disks(struct reader *r, int in_fd, const char *in_name,
+                       const struct restore_options *options,
+                       struct restored_disks **out, struct err *err)
+{
+        struct disks_wanted w = options->disks;
+
+        if (w.disk_count == 0 && w.base_count == 0)
+                return true;
+        w.threads = options->threads;
+        w.progress = options->progress;
+        TRY(restored_disks_write(in_fd, in_name, reader_state(r), &w, out,
+                                 err));
+        return restored_disks_commit(*out, err);
+}
+
+static bool into(struct reader *r, int in_fd, const char *in_name,
+                 const struct restore_options *options, bool spooled,
                  int *exit_code, struct err *err)
 {
+        struct restored_disks *disks = NULL;
         CLEANUP_FREE char **recorded = NULL;
         char *const *command = options->command;
+        bool ok, ran = false;
 
         tell_age(reader_manifest(r));
         if (options->to)
                 return into_endpoint(r, options, err);
         if (options->recorded) {
-                if (reader_is_pipe(r))
+                if (reader_is_pipe(r) || spooled)
                         return err_set(err, ERR_USAGE,
                                        "--recorded-command: what comes from a "
                                        "pipe does not choose what is run; give "
@@ -168,8 +192,36 @@ static bool into(struct reader *r, const struct restore_options *options,
                                      &recorded, err));
                 command = recorded;
         }
-        return into_target(r, options, command, reader_is_pipe(r), exit_code,
-                           err);
+        ok = make_disks(r, in_fd, in_name, options, &disks, err) &&
+             into_target(r, options, command, disks,
+                         reader_is_pipe(r) || spooled, &ran, exit_code, err);
+        if (!ok && !ran)
+                restored_disks_undo(disks);
+        restored_disks_free(disks);
+        return ok;
+}
+
+/* Disks come last in the file, but QEMU opens them first: a snapshot from a
+ * pipe waits in a file without a name. */
+static bool spool_input(int in_fd, const char *in_name,
+                        const struct restore_options *options, int *fd_out,
+                        struct err *err)
+{
+        CLEANUP_FREE uint8_t *buffer = malloc(MiB);
+        CLEANUP_FD int fd = -1;
+        size_t len;
+
+        if (!buffer)
+                return err_nomem(err);
+        TRY(io_open_unlinked(options->spool_dir, &fd, err));
+        progress_phase(options->progress, "spooling", 0);
+        do {
+                TRY(io_read_some(in_fd, buffer, MiB, &len, in_name, err));
+                TRY(io_write_all(fd, buffer, len, "the spool", err));
+                TRY(progress_add(options->progress, len, err));
+        } while (len > 0);
+        *fd_out = steal_fd(&fd);
+        return true;
 }
 
 bool restore_run(int in_fd, const char *in_name,
@@ -177,12 +229,19 @@ bool restore_run(int in_fd, const char *in_name,
                  struct err *err)
 {
         struct reader_options o = {.threads = options->threads};
+        CLEANUP_FD int spooled = -1;
         struct reader *r;
+        struct stat st;
         bool ok;
 
         *exit_code_out = 0;
+        if (options->disks.disk_count > 0 &&
+            (fstat(in_fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+                TRY(spool_input(in_fd, in_name, options, &spooled, err));
+                in_fd = spooled;
+        }
         TRY(reader_open(in_fd, in_name, &o, &r, err));
-        ok = into(r, options, exit_code_out, err);
+        ok = into(r, in_fd, in_name, options, spooled >= 0, exit_code_out, err);
         reader_close(r);
         return ok || err_in_file(err, in_name);
 }

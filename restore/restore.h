@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/progress.h"
+#include "restore/disks.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -20,6 +21,9 @@ struct restore_options {
         bool detach;          /* return when the guest runs                  */
         const char *const *force;
         unsigned force_count;
+        /* Stored disks that are made before the QEMU starts; with `command` or
+         * `recorded` only. threads and progress: those below. */
+        struct disks_wanted disks;
         unsigned threads;
         const char *spool_dir;
         struct progress *progress;

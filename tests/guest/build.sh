@@ -17,15 +17,25 @@ mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 
 # With what they depend on; a name that a kernel lacks is built in.
-modules="virtio_pci virtio_blk virtio_net virtio-rng sd_mod ata_piix ahci e1000
-        uhci-hcd ehci-pci xhci-pci usb-storage"
+modules="virtio_pci virtio_blk virtio_scsi virtio_net virtio-rng sd_mod ata_piix
+        ahci e1000 uhci-hcd ehci-pci xhci-pci usb-storage crc32c_generic ext4"
+
+# kernel_package META: the kernel that the package META stands for now.
+kernel_package() {
+        apt-cache depends "$1" 2>/dev/null |
+                sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1
+}
 
 # find_kernel FLAVOUR: sets root and version.
 find_kernel() {
         local meta=linux-image-$1-amd64 package
         [ "$1" != full ] || meta=linux-image-amd64
-        package=$(apt-cache depends "$meta" 2>/dev/null |
-                sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
+        package=$(kernel_package "$meta")
+        if [ -z "$package" ]; then
+                # A machine whose lists of packages were never fetched.
+                apt-get -q update > /dev/null 2>&1 || true
+                package=$(kernel_package "$meta")
+        fi
         if [ -z "$package" ]; then
                 echo "$0: apt does not know $meta; try apt-get update" >&2
                 return 1
