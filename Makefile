@@ -101,7 +101,7 @@ CACHE   := $(BUILD)/cache
 TEST_ENV = BUILD_DIR=$(BUILD) STASIS=$(abspath $(PROGRAM)) TOOLS=$(abspath $(BUILD)/tests/tool) \
            GUEST=$(abspath $(CACHE)/guest) SOURCE=$(CURDIR) \
            QEMU=$${QEMU:-qemu-system-x86_64} ACCEL=$${ACCEL:-tcg}
-CLI     := $(sort $(wildcard tests/cli/*.sh))
+CLI     := $(sort $(wildcard tests/cli/*.sh tests/qcow/*.sh tests/disks/*.sh))
 FAST    := $(sort $(wildcard tests/qemu/*.sh)) $(sort $(filter-out \
              %/common.sh,$(wildcard tests/faults/*.sh)))
 TESTS   := $(FAST)
