@@ -149,9 +149,32 @@ static void names_outside_the_grammar_are_refused(void **state)
         }
 }
 
+static void components_give_their_names_back(void **state)
+{
+        static const char *const names[] = {"drive0", "/machine/x%", ".hidden",
+                                            "\xc3\xa4 b", "a~0123456789abcdef"};
+        char component[NAME_COMPONENT_MAX], again[NAME_COMPONENT_MAX];
+        char name[200];
+
+        (void)state;
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+                name_component(names[i], component);
+                assert_true(name_foreign(component, again));
+                assert_string_equal(again, names[i]);
+        }
+        memset(name, 'x', sizeof name - 1);
+        name[sizeof name - 1] = '\0';
+        name_component(name, component);
+        assert_false(name_foreign(component, again));
+        assert_false(name_foreign("%41", again)); /* nobody writes A so */
+        assert_false(name_foreign("%4", again));
+        assert_false(name_foreign("", again));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(components_give_their_names_back),
                 cmocka_unit_test(components_are_spelled_as_the_spec_says),
                 cmocka_unit_test(long_components_are_cut_and_stay_unique),
                 cmocka_unit_test(what_is_made_parses),

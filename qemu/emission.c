@@ -19,6 +19,11 @@
  * common; smaller pages make several sections. */
 #define SECTION_PAGES 256
 
+/* Records of one PART section of block migration. */
+#define DISK_SECTION_RECORDS 256
+
+_Static_assert(DISK_SECTION_RECORDS <= SECTION_PAGES, "heads have room");
+
 struct emission {
         int fd;
         const char *name;
@@ -152,6 +157,54 @@ bool emission_pages(struct emission *e, unsigned block, uint64_t offset,
 
                 TRY(section(e, block, offset + at, bytes ? bytes + at : NULL,
                             now / page_size, page_size, err));
+        }
+        return true;
+}
+
+/* One PART section of block migration. */
+static bool disk_section(struct emission *e, uint32_t section_id,
+                         const char *device, uint64_t offset,
+                         const uint8_t *bytes, uint64_t records,
+                         struct err *err)
+{
+        struct emit h;
+        size_t begin = 0;
+
+        emit_init(&h, e->heads, sizeof e->heads);
+        emit_u8(&h, ITEM_PART);
+        emit_u32be(&h, section_id);
+        for (uint64_t i = 0; i < records; i++) {
+                emit_u64be(&h, (offset + i * DISK_RECORD_SIZE) | DISK_DATA |
+                                       (bytes ? 0 : DISK_ZERO));
+                emit_str8(&h, device);
+                if (!bytes)
+                        continue;
+                add(e, e->heads + begin, h.len - begin);
+                add(e, bytes + i * DISK_RECORD_SIZE, DISK_RECORD_SIZE);
+                begin = h.len;
+        }
+        emit_u64be(&h, DISK_EOS);
+        if (e->footers) {
+                emit_u8(&h, ITEM_FOOTER);
+                emit_u32be(&h, section_id);
+        }
+        add(e, e->heads + begin, h.len - begin);
+        return write_vec(e, err);
+}
+
+bool emission_disk(struct emission *e, uint32_t section_id, const char *device,
+                   uint64_t offset, const uint8_t *bytes, uint64_t len,
+                   struct err *err)
+{
+        uint64_t step = (uint64_t)DISK_SECTION_RECORDS * DISK_RECORD_SIZE;
+
+        assert(len % DISK_RECORD_SIZE == 0 && offset % DISK_RECORD_SIZE == 0);
+        for (uint64_t at = 0; at < len; at += step) {
+                uint64_t now = len - at < step ? len - at : step;
+
+                TRY(disk_section(e, section_id, device, offset + at,
+                                 bytes ? bytes + at : NULL,
+                                 now / DISK_RECORD_SIZE, err));
         }
         return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * emission: RAM sections and link commands, written for a destination.
+ * emission: sections of RAM and of block migration, and link commands, written
+ * for a destination.
  * (spec/migration-stream.md, "What restore writes")
  */
 #ifndef STASIS_QEMU_EMISSION_H
@@ -20,6 +21,12 @@ void emission_free(struct emission *e);
 bool emission_pages(struct emission *e, unsigned block, uint64_t offset,
                     const uint8_t *bytes, size_t len, uint32_t page_size,
                     struct err *err);
+
+/* PART sections of block migration, whose section id is given: len bytes of a
+ * disk, both offset and len multiples of 1 MiB.  bytes NULL: zeros. */
+bool emission_disk(struct emission *e, uint32_t section_id, const char *device,
+                   uint64_t offset, const uint8_t *bytes, uint64_t len,
+                   struct err *err);
 
 /* Commands OPEN_RETURN_PATH and PING 1, which stand before RAM's START. */
 #define EMISSION_LINK_SIZE 14

@@ -34,6 +34,8 @@ struct grammar {
         unsigned next_number;
         uint32_t live[LIVE_MAX]; /* ids of START sections */
         unsigned live_count;
+        bool have_disks, disks_ended;
+        uint32_t disks_id; /* of block migration */
         /* The item being told. */
         char kind[16], name[320], idstr[256];
         size_t head_len;
@@ -60,6 +62,12 @@ void grammar_free(struct grammar *g)
 const struct ram_blocks *grammar_ram(const struct grammar *g)
 {
         return g->have_ram ? &g->ram : NULL;
+}
+
+bool grammar_disks(const struct grammar *g, uint32_t *section_id_out)
+{
+        *section_id_out = g->disks_id;
+        return g->have_disks;
 }
 
 bool grammar_footers(const struct grammar *g)
@@ -182,6 +190,25 @@ static bool end_ram_start(struct grammar *g, const struct section_header *h,
         return check_footer(g, h->section_id, err);
 }
 
+/* Sections of block migration are kept without records: EOS and, if there are
+ * any, the footer. */
+static bool check_disks(struct grammar *g, size_t header, uint32_t section_id,
+                        struct err *err)
+{
+        struct cursor c;
+        uint64_t record;
+
+        cursor_init(&c, g->head, g->head_len, 0, g->name, err);
+        TRY(cursor_skip(&c, "section header", header));
+        TRY(cursor_u64be(&c, "record", &record));
+        if (!g->have_ram)
+                g->footers = cursor_left(&c) > 0;
+        if (record != DISK_EOS ||
+            cursor_left(&c) != (g->footers ? FOOTER_SIZE : 0))
+                return bad(g, err, "records of block migration in an item");
+        return check_footer(g, section_id, err);
+}
+
 static bool add_device(struct grammar *g, const struct section_header *h,
                        struct err *err)
 {
@@ -227,6 +254,13 @@ static bool end_section(struct grammar *g, uint8_t type, struct err *err)
         }
         if (type == ITEM_START && strcmp(h.idstr, "ram") == 0)
                 return end_ram_start(g, &h, err);
+        if (type == ITEM_START && strcmp(h.idstr, STREAM_DISKS) == 0) {
+                if (g->have_disks)
+                        return bad(g, err, "block migration starts twice");
+                g->have_disks = true;
+                g->disks_id = h.section_id;
+                return check_disks(g, h.len, h.section_id, err);
+        }
         if (!early && type == ITEM_FULL && !g->have_ram)
                 return bad(g, err, "device state before RAM");
         if (early)
@@ -253,6 +287,13 @@ static bool end_part(struct grammar *g, uint8_t type, struct err *err)
                 return bad(g, err, "not a section of that kind");
         if (!is_live(g, id))
                 return bad(g, err, "a section that was never started");
+        if (g->have_disks && id == g->disks_id) {
+                strcpy(g->idstr, STREAM_DISKS);
+                if (type != ITEM_END || g->disks_ended)
+                        return bad(g, err, "block migration has one end");
+                g->disks_ended = true;
+                return check_disks(g, 5, id, err);
+        }
         if (!g->have_ram || id != g->ram.section_id)
                 return check_footer(g, id, err);
         strcpy(g->idstr, "ram");

@@ -28,6 +28,8 @@ bool grammar_finish(struct grammar *g, struct err *err);
 
 /* Known once RAM's START was told; NULL before. */
 const struct ram_blocks *grammar_ram(const struct grammar *g);
+/* The section id of block migration; false: none was started (yet). */
+bool grammar_disks(const struct grammar *g, uint32_t *section_id_out);
 bool grammar_footers(const struct grammar *g);
 /* "" when the stream has no configuration. */
 const char *grammar_machine(const struct grammar *g);

@@ -89,6 +89,51 @@ static void recording_is_accepted(void **state)
         assert_true(check(&r, &err));
 }
 
+/* Items of block migration among the others; `more`: bytes before the footer
+ * of its END. */
+static void record_disks(struct recording *r, const char *more)
+{
+        static struct fixture f;
+        size_t at;
+
+        record(r);
+        emit_init(&f.e, f.bytes, sizeof f.bytes);
+        f.footers = true;
+        fixture_section(&f, 1, 1, "block", 0, 1);
+        emit_u64be(&f.e, 2);
+        fixture_footer(&f, 1);
+        memmove(&r->items[3], &r->items[2], 5 * sizeof *r->items);
+        r->items[2] = (struct item){"start", f.bytes, f.e.len};
+        at = f.e.len;
+        emit_u8(&f.e, 3);
+        emit_u32be(&f.e, 1);
+        emit_u64be(&f.e, 2);
+        emit_bytes(&f.e, more, strlen(more));
+        fixture_footer(&f, 1);
+        memmove(&r->items[5], &r->items[4], 4 * sizeof *r->items);
+        r->items[4] = (struct item){"end", f.bytes + at, f.e.len - at};
+        r->count += 2;
+}
+
+static void disks_are_sections_without_records(void **state)
+{
+        static struct recording r;
+        struct err err = ERR_INIT;
+
+        (void)state;
+        record_disks(&r, "");
+        assert_true(check(&r, &err));
+        record_disks(&r, "more");
+        assert_false(check(&r, &err));
+        assert_int_equal(err.status, ERR_CORRUPT);
+        err_clear(&err);
+        record_disks(&r, "");
+        r.items[4].kind = "part";
+        *(uint8_t *)(uintptr_t)r.items[4].bytes = 2;
+        assert_false(check(&r, &err));
+        assert_non_null(strstr(err.why, "block migration"));
+}
+
 static void missing_item_is_found(void **state)
 {
         static struct recording r;
@@ -160,6 +205,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(recording_is_accepted),
+                cmocka_unit_test(disks_are_sections_without_records),
                 cmocka_unit_test(missing_item_is_found),
                 cmocka_unit_test(exchanged_items_are_found),
                 cmocka_unit_test(footer_of_another_section_is_found),

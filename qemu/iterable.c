@@ -5,14 +5,6 @@
 
 #include <string.h>
 
-enum block_flag {
-        BLOCK_DEVICE = 0x01,
-        BLOCK_EOS = 0x02,
-        BLOCK_PROGRESS = 0x04,
-        BLOCK_ZERO = 0x08,
-        BLOCK_FLAGS = 0x1ff, /* below the sector number */
-};
-
 enum bitmap_flag {
         BITMAP_EOS = 0x01,
         BITMAP_ZEROES = 0x02,
@@ -34,8 +26,6 @@ enum stattrib_flag {
 
 enum iterable iterable_of(const char *idstr)
 {
-        if (strcmp(idstr, "block") == 0)
-                return ITERABLE_BLOCK;
         if (strcmp(idstr, "dirty-bitmap") == 0)
                 return ITERABLE_DIRTY_BITMAP;
         if (strcmp(idstr, "spapr/htab") == 0)
@@ -43,29 +33,6 @@ enum iterable iterable_of(const char *idstr)
         if (strcmp(idstr, "s390-storage_attributes") == 0)
                 return ITERABLE_STATTRIB;
         return ITERABLE_NONE;
-}
-
-static bool block_record(struct cursor *c, uint64_t *body, bool *done)
-{
-        uint64_t record, flags;
-        char device[256];
-
-        TRY(cursor_u64be(c, "block record", &record));
-        flags = record & BLOCK_FLAGS;
-        if (flags == BLOCK_EOS) {
-                *done = true;
-                return true;
-        }
-        if (flags == BLOCK_PROGRESS)
-                return true;
-        if ((flags & ~(uint64_t)BLOCK_ZERO) != BLOCK_DEVICE)
-                return cursor_bad(c, ERR_UNSUPPORTED,
-                                  "unknown block migration flags 0x%llx",
-                                  (unsigned long long)flags);
-        TRY(cursor_str8(c, "block device", device));
-        if (!(flags & BLOCK_ZERO))
-                *body = MiB;
-        return true;
 }
 
 static bool bitmap_bits(struct cursor *c, uint8_t flags, uint64_t *body)
@@ -176,9 +143,6 @@ bool iterable_record(enum iterable which, enum item_type type, struct cursor *c,
         *body_out = 0;
         *done_out = false;
         switch (which) {
-        case ITERABLE_BLOCK:
-                ok = block_record(c, body_out, done_out);
-                break;
         case ITERABLE_DIRTY_BITMAP:
                 ok = bitmap_record(c, body_out, done_out);
                 break;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * iterable: payloads of the live sections other than RAM, parsed by layout only
- * to find where they end.  (spec/migration-stream.md, "Other live sections")
+ * iterable: payloads of the live sections other than RAM and block migration,
+ * parsed by layout only to find where they end.  (spec/migration-stream.md,
+ * "Other live sections")
  */
 #ifndef STASIS_QEMU_ITERABLE_H
 #define STASIS_QEMU_ITERABLE_H
@@ -11,7 +12,6 @@
 
 enum iterable {
         ITERABLE_NONE,         /* not known                     */
-        ITERABLE_BLOCK,        /* block, up to QEMU 9.0         */
         ITERABLE_DIRTY_BITMAP, /* dirty-bitmap                  */
         ITERABLE_HTAB,         /* spapr/htab                    */
         ITERABLE_STATTRIB,     /* s390-storage_attributes       */

@@ -382,7 +382,7 @@ static bool parse_record(struct stream *s, struct cursor *c, void *out)
                                &r->done);
 }
 
-/* A live section other than RAM, told as it is; its header is in view. */
+/* Another live section, told as it is; its header is in view. */
 static bool read_iterable(struct stream *s, struct stream_item *item,
                           enum iterable which, enum item_type type,
                           size_t header, struct err *err)
@@ -402,6 +402,30 @@ static bool read_iterable(struct stream *s, struct stream_item *item,
         return item_end(s, err);
 }
 
+/* Block migration: its records are told as what they hold, START and END as
+ * items without them. */
+static bool read_disks(struct stream *s, struct stream_item *item,
+                       enum item_type type, size_t header, struct err *err)
+{
+        bool told = type != ITEM_PART;
+        uint8_t eos[8];
+        struct emit e;
+
+        if (told) {
+                TRY(item_begin(s, item, err));
+                TRY(pass(s, header, err));
+        } else {
+                source_take(s->source, header);
+        }
+        TRY(stream_disk_records(s, err));
+        emit_init(&e, eos, sizeof eos);
+        emit_u64be(&e, DISK_EOS);
+        if (told)
+                TRY(item_bytes(s, eos, sizeof eos, err));
+        TRY(read_footer(s, item->section_id, item->idstr, told, err));
+        return !told || item_end(s, err);
+}
+
 static bool add_live(struct stream *s, const struct section_header *h,
                      enum iterable which, struct err *err)
 {
@@ -416,6 +440,7 @@ static bool add_live(struct stream *s, const struct section_header *h,
                                    LIVE_SECTIONS_MAX);
         live->id = h->section_id;
         live->ram = strcmp(h->idstr, "ram") == 0;
+        live->disks = strcmp(h->idstr, STREAM_DISKS) == 0;
         live->iterable = which;
         strcpy(live->idstr, h->idstr);
         s->live_count++;
@@ -434,12 +459,14 @@ static bool read_start(struct stream *s, struct err *err)
         TRY(add_live(s, &h, which, err));
         if (strcmp(h.idstr, "ram") == 0)
                 return read_ram_start(s, err);
+        item_of(&item, "start", &h);
+        if (strcmp(h.idstr, STREAM_DISKS) == 0)
+                return read_disks(s, &item, ITEM_START, len, err);
         if (which == ITERABLE_NONE)
                 return stream_fail(
                         s, err, ERR_UNSUPPORTED, h.idstr,
                         "live migration data of this device is not known; "
                         "unplug it before saving");
-        item_of(&item, "start", &h);
         return read_iterable(s, &item, which, ITEM_START, len, err);
 }
 
@@ -514,6 +541,8 @@ static bool read_part(struct stream *s, enum item_type type, struct err *err)
         if (dropped)
                 return true;
         strcpy(item.idstr, live->idstr);
+        if (live->disks)
+                return read_disks(s, &item, type, 5, err);
         return read_iterable(s, &item, live->iterable, type, 5, err);
 }
 

@@ -11,11 +11,13 @@
  *   item_begin, item_bytes ..., item_end    everything that is not RAM content
  *   ram_start                               after the item of RAM's START
  *   page                                    each page record, in order
+ *   disk                                    each 1 MiB of block migration
  *   ram_end                                 before the first item behind RAM
  *   vmdesc                                  after the item of EOF
  * Link commands (OPEN_RETURN_PATH, PING, POSTCOPY_ADVISE) are dropped: they
- * belong to a connection, not to a VM.  RAM's PART sections are not items;
- * its START is told without host page sizes, its END without records.
+ * belong to a connection, not to a VM.  PART sections of RAM and of block
+ * migration are not items; RAM's START is told without host page sizes, its
+ * END, and block migration's START and END, without records.
  */
 #ifndef STASIS_QEMU_STREAM_H
 #define STASIS_QEMU_STREAM_H
@@ -45,6 +47,10 @@ struct stream_events {
                      enum page_kind kind, const uint8_t *bytes, size_t len,
                      struct err *err);
         bool (*ram_end)(void *arg, struct err *err);
+        /* offset: a multiple of its length, 1 MiB; may come again, the last one
+         * counts.  bytes NULL: zeros.  device: the BlockBackend's name. */
+        bool (*disk)(void *arg, const char *device, uint64_t offset,
+                     const uint8_t *bytes, struct err *err);
         bool (*vmdesc)(void *arg, const uint8_t *json, size_t len,
                        struct err *err);
         void *arg;

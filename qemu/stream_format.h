@@ -52,6 +52,21 @@ enum ram_flag {
 
 #define RAM_VERSION 4U
 
+/* idstr of block migration's section. */
+#define STREAM_DISKS "block"
+
+/* Record flags of block migration: the bits below the sector number. */
+enum disk_flag {
+        DISK_DATA = 0x01,
+        DISK_EOS = 0x02,
+        DISK_PROGRESS = 0x04,
+        DISK_ZERO = 0x08, /* added to DISK_DATA: no data follows */
+        DISK_FLAGS = 0x1ff,
+};
+
+/* What a record is of a disk. */
+#define DISK_RECORD_SIZE (1024U * 1024)
+
 /* Flags fit below the smallest page size that has them; QEMU's targets go from
  * 256 bytes (AVR) to 64 KiB (Hexagon). */
 #define TARGET_PAGE_MIN 256U

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What stream.c (items) and stream_ram.c (RAM records) share. */
+/* What stream.c (items), stream_ram.c (RAM records) and stream_disk.c (block
+ * migration's records) share. */
 #ifndef STASIS_QEMU_STREAM_PRIVATE_H
 #define STASIS_QEMU_STREAM_PRIVATE_H
 
@@ -13,7 +14,7 @@
 
 struct live_section {
         uint32_t id;
-        bool ram;
+        bool ram, disks;
         enum iterable iterable;
         char idstr[256];
 };
@@ -50,6 +51,9 @@ struct stream {
 /* Records of a PART or END, the section's header already taken, up to and
  * with EOS. */
 bool stream_ram_records(struct stream *s, uint32_t section_id, struct err *err);
+
+/* The same of the section `block`. */
+bool stream_disk_records(struct stream *s, struct err *err);
 
 /* At least n bytes in view. */
 bool stream_view(struct stream *s, size_t n, const uint8_t **p,

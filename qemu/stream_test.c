@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "qemu/stream_fixture.h"
+#include "qemu/stream_format.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -101,6 +102,21 @@ static bool ram_end(void *arg, struct err *err)
         return true;
 }
 
+static bool disk(void *arg, const char *device, uint64_t offset,
+                 const uint8_t *p, struct err *err)
+{
+        struct told *t = arg;
+        char line[300];
+
+        (void)err;
+        snprintf(line, sizeof line, "%s 0x%llx %s\n", device,
+                 (unsigned long long)offset, p ? "data" : "zeros");
+        if (p && (p[0] != 0x5a || p[DISK_RECORD_SIZE - 1] != 0x5a))
+                add(t, "of something else: ");
+        add(t, line);
+        return true;
+}
+
 static bool vmdesc(void *arg, const uint8_t *json, size_t len, struct err *err)
 {
         struct told *t = arg;
@@ -130,6 +146,7 @@ static bool read_stream(const uint8_t *p, size_t len, bool live, struct told *t,
                 .ram_start = ram_start,
                 .page = page,
                 .ram_end = ram_end,
+                .disk = disk,
                 .vmdesc = vmdesc,
                 .arg = t,
         };
@@ -252,6 +269,118 @@ static void link_commands_are_dropped(void **state)
                             "0 header 8\n1 configuration 14\n"
                             "2 command switchover-start 5\n3 start ram 63\n"
                             "4 end ram 18\n5 full timer 48\n6 eof 1\n");
+}
+
+#define DISKS_ID 1
+
+/* A PART of block migration: data at 3 MiB of drv0 (or what flags say), zeros
+ * at 0 of drv1, progress.  malloc'd. */
+static uint8_t *disks_stream(uint64_t record, const char *device, size_t *len)
+{
+        size_t room = DISK_RECORD_SIZE + 65536;
+        uint8_t *bytes = malloc(room);
+        static struct fixture f;
+
+        fixture_begin(&f, true, "pc-test-1");
+        fixture_section(&f, 1, DISKS_ID, "block", 0, 1);
+        emit_u64be(&f.e, 2);
+        fixture_footer(&f, DISKS_ID);
+        fixture_ram_start(&f);
+        emit_u8(&f.e, 2);
+        emit_u32be(&f.e, DISKS_ID);
+        emit_u64be(&f.e, record);
+        emit_str8(&f.e, device);
+        memcpy(bytes, f.bytes, f.e.len);
+        *len = f.e.len;
+        memset(bytes + *len, 0x5a, DISK_RECORD_SIZE);
+        *len += DISK_RECORD_SIZE;
+        emit_init(&f.e, f.bytes, sizeof f.bytes);
+        emit_u64be(&f.e, 100 << 9 | 4);
+        emit_u64be(&f.e, 9);
+        emit_str8(&f.e, "drv1");
+        emit_u64be(&f.e, 2);
+        fixture_footer(&f, DISKS_ID);
+        emit_u8(&f.e, 3);
+        emit_u32be(&f.e, DISKS_ID);
+        emit_u64be(&f.e, 0x100000 | 9);
+        emit_str8(&f.e, "drv0");
+        emit_u64be(&f.e, 2);
+        fixture_footer(&f, DISKS_ID);
+        fixture_part(&f, 2);
+        fixture_page(&f, "ram0", 0, 1);
+        fixture_page(&f, NULL, 1, 1);
+        fixture_eos(&f);
+        fixture_part(&f, 3);
+        fixture_eos(&f);
+        fixture_eof(&f, false);
+        memcpy(bytes + *len, f.bytes, f.e.len);
+        *len += f.e.len;
+        return bytes;
+}
+
+static void disks_are_told_by_device_and_place(void **state)
+{
+        static struct told t;
+        struct err err = ERR_INIT;
+        uint8_t *bytes;
+        size_t len;
+
+        (void)state;
+        bytes = disks_stream(0x300000 | 1, "drv0", &len);
+        assert_true(read_stream(bytes, len, false, &t, &err));
+        assert_string_equal(t.items, "0 header 8\n1 configuration 14\n"
+                                     "2 start block 32\n3 start ram 63\n"
+                                     "drv0 0x300000 data\ndrv1 0x0 zeros\n"
+                                     "4 end blockdrv0 0x100000 zeros\n 18\n"
+                                     "5 end ram 18\n6 eof 1\n");
+        free(bytes);
+}
+
+static void bad_records_of_disks_are_refused(void **state)
+{
+        static const struct {
+                uint64_t record;
+                const char *device;
+                enum status status;
+        } cases[] = {
+                {0x300000 | 0x10, "drv0", ERR_UNSUPPORTED},
+                {0x300000 | 0x0b, "drv0", ERR_UNSUPPORTED},
+                {0x300200 | 1, "drv0", ERR_CORRUPT},
+                {0x1000000000000000 | 1, "drv0", ERR_CORRUPT},
+                {0xfffffffffff00000 | 1, "drv0", ERR_CORRUPT},
+                {0x300000 | 1, "", ERR_CORRUPT},
+        };
+        static struct told t;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                struct err err = ERR_INIT;
+                size_t len;
+                uint8_t *bytes =
+                        disks_stream(cases[i].record, cases[i].device, &len);
+
+                assert_false(read_stream(bytes, len, false, &t, &err));
+                assert_int_equal(err.status, cases[i].status);
+                assert_string_equal(err.section, "block");
+                free(bytes);
+        }
+}
+
+static void disks_that_are_cut_are_refused(void **state)
+{
+        static struct told t;
+        uint8_t *bytes;
+        size_t len;
+
+        (void)state;
+        bytes = disks_stream(0x300000 | 1, "drv0", &len);
+        for (size_t cut = 100; cut < 400; cut++) {
+                struct err err = ERR_INIT;
+
+                assert_false(read_stream(bytes, cut, false, &t, &err));
+                assert_int_equal(err.status, ERR_TRUNCATED);
+        }
+        free(bytes);
 }
 
 /* postcopy-ram at the source adds a host page size to blocks on huge pages. */
@@ -435,6 +564,9 @@ int main(void)
                         open_connection_without_vmdesc_ends_when_sender_says),
                 cmocka_unit_test(no_footers_and_no_vmdesc_are_read),
                 cmocka_unit_test(link_commands_are_dropped),
+                cmocka_unit_test(disks_are_told_by_device_and_place),
+                cmocka_unit_test(bad_records_of_disks_are_refused),
+                cmocka_unit_test(disks_that_are_cut_are_refused),
                 cmocka_unit_test(host_page_sizes_are_left_out),
                 cmocka_unit_test(deltas_apply_to_what_came_before),
                 cmocka_unit_test(every_truncation_is_found),

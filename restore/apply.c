@@ -12,6 +12,7 @@
 #include "qemu/emission.h"
 #include "qemu/grammar.h"
 #include "qemu/stream_format.h"
+#include "restore/disk_play.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -35,12 +36,14 @@ struct apply {
         uint32_t page_size;
         char (*dirs)[512]; /* of each RAMBlock */
         uint8_t **sent;    /* per RAMBlock a bit a chunk */
+        struct disk_play disks;
         /* The stream item that is being told. */
         char dir[512];
         uint64_t item_len;
-        bool item_open, item_withheld;
+        bool item_open, item_withheld, item_dropped;
         bool linked;      /* the link commands have been sent, or need not */
-        bool withholding; /* from the end of RAM on */
+        bool withholding; /* from the end of block migration, or of RAM, on */
+        bool ram_ended;
         struct spool *spool;
         struct withheld *list;
         size_t list_count, list_room;
@@ -151,12 +154,32 @@ static bool link_now(struct apply *a, const char *kind, struct err *err)
         return send(a, link, sizeof link, err);
 }
 
-/* Other live sections may end before RAM's last pages come. */
-static bool ends_ram(const struct name *n)
+static bool is_section(const struct name *n, const char *kind,
+                       const char *idstr)
 {
         const char *dot = strrchr(n->dir, '.');
 
-        return strcmp(n->kind, "end") == 0 && dot && strcmp(dot, ".ram") == 0;
+        return strcmp(n->kind, kind) == 0 && dot && strcmp(dot + 1, idstr) == 0;
+}
+
+/* Whether the item is sent, and when.  Other live sections may end before RAM's
+ * last pages come. */
+static bool judge_item(struct apply *a, const struct name *n, struct err *err)
+{
+        bool starts = is_section(n, "start", STREAM_DISKS);
+        bool ends = is_section(n, "end", STREAM_DISKS);
+
+        a->item_dropped = (starts || ends) && a->options->no_block;
+        if (starts && !a->item_dropped && a->options->block)
+                TRY(a->options->block(a->options->arg, err));
+        if (strcmp(n->kind, "full") == 0 || strcmp(n->kind, "eof") == 0 ||
+            is_section(n, "end", "ram"))
+                a->ram_ended = true;
+        /* The disks stand behind device state: their section ends then. */
+        if (a->ram_ended || (ends && !a->item_dropped))
+                a->withholding = true;
+        a->item_withheld = a->withholding && !a->item_dropped;
+        return true;
 }
 
 static bool open_item(struct apply *a, const struct name *n, struct err *err)
@@ -170,11 +193,8 @@ static bool open_item(struct apply *a, const struct name *n, struct err *err)
         a->item_len = 0;
         a->item_open = true;
         TRY(link_now(a, n->kind, err));
-        if (strcmp(n->kind, "full") == 0 || strcmp(n->kind, "eof") == 0 ||
-            ends_ram(n))
-                a->withholding = true;
-        a->item_withheld = a->withholding;
-        if (a->withholding)
+        TRY(judge_item(a, n, err));
+        if (a->item_withheld)
                 return open_withheld(a, err);
         note(a, n->kind);
         return true;
@@ -190,6 +210,8 @@ static bool stream_chunk(struct apply *a, const struct read_item *item,
                                "stream bytes are missing before this chunk");
         TRY(grammar_bytes(a->grammar, item->bytes, item->len, err));
         a->item_len += item->len;
+        if (a->item_dropped)
+                return true;
         if (a->item_withheld)
                 return withhold(a, item->bytes, item->len, err);
         return send(a, item->bytes, item->len, err);
@@ -220,7 +242,7 @@ static bool ram_chunk(struct apply *a, const struct read_item *item,
                                a->emission ? "RAM of no RAMBlock of the stream"
                                            : "RAM before the start of RAM");
         b = &grammar_ram(a->grammar)->blocks[i];
-        if (a->withholding)
+        if (a->ram_ended)
                 return err_set(err, ERR_CORRUPT, "RAM behind the end of RAM");
         if (item->address % CHUNK_SIZE || item->address >= b->size)
                 return err_set(err, ERR_CORRUPT,
@@ -235,6 +257,29 @@ static bool ram_chunk(struct apply *a, const struct read_item *item,
         note(a, "ram");
         return emission_pages(a->emission, (unsigned)i, item->address,
                               item->bytes, item->len, a->page_size, err);
+}
+
+/* Disks are written as block migration if the stream had it. */
+static void begin_disks(struct apply *a)
+{
+        uint32_t section_id;
+
+        if (grammar_disks(a->grammar, &section_id) && a->emission &&
+            !a->options->no_block)
+                disk_play_begin(&a->disks, a->emission, section_id);
+        note(a, STREAM_DISKS);
+}
+
+static bool disk_member(struct apply *a, const struct read_item *item,
+                        const struct name *n, struct err *err)
+{
+        TRY(close_item(a, err));
+        begin_disks(a);
+        if (n->zeros)
+                return disk_play_zeros(&a->disks, n->dir, item->bytes,
+                                       item->len, err);
+        return disk_play_chunk(&a->disks, n->dir, n->address, item->bytes,
+                               item->len, err);
 }
 
 static bool other_member(struct apply *a, const struct read_item *item,
@@ -323,8 +368,11 @@ static bool finish(struct apply *a, struct err *err)
 {
         TRY(close_item(a, err));
         TRY(grammar_finish(a->grammar, err));
+        TRY(disk_play_check(&a->disks, reader_state(a->reader), err));
         if (a->options->proven)
                 TRY(a->options->proven(a->options->arg, err));
+        begin_disks(a);
+        TRY(disk_play_gaps(&a->disks, reader_state(a->reader), err));
         TRY(send_gaps(a, err));
         return send_withheld(a, err);
 }
@@ -334,20 +382,20 @@ static bool one_item(struct apply *a, const struct read_item *item,
 {
         char shown[320];
         struct name n;
-        bool ok = true;
+        bool ok;
 
-        if (item->kind == READ_MEMBER)
+        if (item->kind != READ_CHUNK && item->kind != READ_MEMBER)
+                return true;
+        ok = name_parse(item->name, &n, err);
+        if (ok && n.class == NAME_DISK)
+                ok = disk_member(a, item, &n, err);
+        else if (ok && n.class == NAME_RAM)
+                ok = ram_chunk(a, item, err);
+        else if (ok && n.class == NAME_STREAM)
+                ok = stream_chunk(a, item, &n, err);
+        else if (ok)
                 ok = other_member(a, item, err);
-        if (item->kind == READ_CHUNK) {
-                ok = name_parse(item->name, &n, err);
-                if (ok && n.class == NAME_RAM)
-                        ok = ram_chunk(a, item, err);
-                if (ok && n.class == NAME_STREAM)
-                        ok = stream_chunk(a, item, &n, err);
-                if (ok)
-                        ok = progress_add(a->options->progress,
-                                          item->stored_len, err);
-        }
+        ok = ok && progress_add(a->options->progress, item->stored_len, err);
         if (!ok)
                 err_in_section(err,
                                text_escape(item->name, shown, sizeof shown));
@@ -384,6 +432,7 @@ bool apply_run(struct reader *r, int out_fd, const char *out_name,
         bool ok;
 
         *report = (struct apply_report){0};
+        disk_play_init(&a.disks);
         ok = run(&a, err);
         report->stream_bytes =
                 a.written + (a.emission ? emission_bytes(a.emission) : 0);
@@ -393,6 +442,7 @@ bool apply_run(struct reader *r, int out_fd, const char *out_name,
         free(a.sent);
         free(a.dirs);
         free(a.list);
+        disk_play_fini(&a.disks);
         emission_free(a.emission);
         grammar_free(a.grammar);
         spool_free(a.spool);

@@ -5,7 +5,8 @@
  *
  * Device state is withheld until everything is verified: index, trailer, each
  * member's digests, headers and padding, the grammar of the stream.  Whatever
- * fails before that, the target never got what it would need to run.
+ * fails before that, the target never got what it would need to run.  Its RAM
+ * and, by block migration, its images may have got chunks that are sound each.
  */
 #ifndef STASIS_RESTORE_APPLY_H
 #define STASIS_RESTORE_APPLY_H
@@ -19,6 +20,12 @@ struct apply_options {
         /* Commands that open the return path (OPEN_RETURN_PATH) are put into
          * the stream; the caller reads the verdict from the same socket. */
         bool return_path;
+        /* The section of block migration is left out: the disks come back
+         * otherwise, and what is stored of them is only verified. */
+        bool no_block;
+        /* Called before the first byte of that section is sent: false (with
+         * err) refuses, the target cannot take it.  May be NULL. */
+        bool (*block)(void *arg, struct err *err);
         /* Called when all is verified and before device state is sent: the
          * last moment to refuse.  From a pipe, reader_state() is known then. */
         bool (*proven)(void *arg, struct err *err);

@@ -122,9 +122,115 @@ static void return_path_is_asked_for_behind_the_configuration(void **state)
         close(fd);
 }
 
+/* Where the bytes are in the stream; they must be. */
+static size_t place(const uint8_t *bytes, size_t size, const void *what,
+                    size_t len)
+{
+        const uint8_t *at = memmem(bytes, size, what, len);
+
+        assert_non_null(at);
+        return (size_t)(at - bytes);
+}
+
+#define PLACE(text) place(stream, size, text, sizeof(text) - 1)
+
+static void disks_come_as_block_migration_before_its_end(void **state)
+{
+        static const char end[] = "\3\0\0\0\1\0\0\0\0\0\0\0\2\x7e\0\0\0\1";
+        struct fixture f = {.disks = true};
+        int fd = fixture_new(&f), out;
+        struct err err = ERR_INIT;
+        uint8_t *bytes, *stream;
+        size_t len, size, at;
+
+        (void)state;
+        bytes = fixture_bytes(fd, &len);
+        for (int piped = 0; piped < 2; piped++) {
+                assert_done(apply(bytes, len, piped, &out, &err), &err);
+                stream = fixture_bytes(out, &size);
+                at = PLACE("\1\0\0\0\1\5block");
+                /* d0: zeros, then data; nothing of what it does not have */
+                assert_true(PLACE("\2\0\0\0\1\0\0\0\0\0\x10\0\x09\2d0"
+                                  "\0\0\0\0\0\0\0\2\x7e\0\0\0\1") > at);
+                assert_true(PLACE("\2\0\0\0\1\0\0\0\0\0\x30\0\1\2d0") > at);
+                assert_null(memmem(stream, size, "\0\0\0\0\0\0\0\x09\2d0", 11));
+                /* d1: data; its gaps as zeros */
+                assert_true(PLACE("\2\0\0\0\1\0\0\0\0\0\x20\0\1\2d1") > at);
+                at = PLACE("\2\0\0\0\1\0\0\0\0\0\0\0\x09\2d1"
+                           "\0\0\0\0\0\x10\0\x09\2d1"
+                           "\0\0\0\0\0\0\0\2\x7e\0\0\0\1");
+                at = PLACE("\2\0\0\0\1\0\0\0\0\0\x30\0\x09\2d1"
+                           "\0\0\0\0\0\0\0\2\x7e\0\0\0\1");
+                assert_true(PLACE(end) > at);
+                assert_true(PLACE("\3\0\0\0\2") > PLACE(end));
+                assert_true(PLACE(DEVICE_STATE) > PLACE(end));
+                free(stream);
+                close(out);
+        }
+        free(bytes);
+        close(fd);
+}
+
+static bool refuse(void *arg, struct err *err)
+{
+        ++*(unsigned *)arg;
+        return err_set(err, ERR_MISMATCH, "the disks have changed");
+}
+
+static bool apply_disks(const struct fixture *f, const struct apply_options *o,
+                        int out, struct err *err)
+{
+        struct reader_options options = {.threads = 0};
+        int fd = fixture_new(f);
+        struct apply_report report;
+        struct reader *r;
+        bool ok;
+
+        assert_done(reader_open(fd, "snapshot", &options, &r, err), err);
+        ok = apply_run(r, out, "target", o, &report, err);
+        reader_close(r);
+        close(fd);
+        return ok;
+}
+
+static void disks_can_be_left_out(void **state)
+{
+        int out = memfd_create("stream", MFD_CLOEXEC);
+        struct fixture f = {.disks = true};
+        struct apply_options o = {.no_block = true};
+        struct err err = ERR_INIT;
+
+        (void)state;
+        assert_done(apply_disks(&f, &o, out, &err), &err);
+        assert_false(holds(out, "block", 5));
+        assert_false(holds(out, "\2d0", 3));
+        assert_true(holds(out, DEVICE_STATE, 8));
+        close(out);
+}
+
+static void target_without_block_migration_gets_nothing_of_it(void **state)
+{
+        int out = memfd_create("stream", MFD_CLOEXEC);
+        struct fixture f = {.disks = true};
+        unsigned asked = 0;
+        struct apply_options o = {.block = refuse, .arg = &asked};
+        struct err err = ERR_INIT;
+
+        (void)state;
+        assert_false(apply_disks(&f, &o, out, &err));
+        assert_int_equal(err.status, ERR_MISMATCH);
+        assert_int_equal(asked, 1);
+        assert_false(holds(out, "block", 5));
+        f.disks = false;
+        err_clear(&err);
+        assert_done(apply_disks(&f, &o, out, &err), &err);
+        assert_int_equal(asked, 1);
+        close(out);
+}
+
 static void no_flipped_bit_lets_a_guest_run(void **state)
 {
-        struct fixture f = {.items = 3};
+        struct fixture f = {.items = 3, .disks = true};
         int fd = fixture_new(&f), out;
         unsigned seed = 7;
         uint8_t *bytes;
@@ -155,7 +261,7 @@ static void no_flipped_bit_lets_a_guest_run(void **state)
 
 static void no_truncation_lets_a_guest_run(void **state)
 {
-        struct fixture f = {.items = 3};
+        struct fixture f = {.items = 3, .disks = true};
         int fd = fixture_new(&f), out;
         unsigned seed = 11;
         uint8_t *bytes;
@@ -175,12 +281,6 @@ static void no_truncation_lets_a_guest_run(void **state)
         }
         free(bytes);
         close(fd);
-}
-
-static bool refuse(void *arg, struct err *err)
-{
-        ++*(unsigned *)arg;
-        return err_set(err, ERR_MISMATCH, "the disks have changed");
 }
 
 static void refusal_at_the_last_moment_sends_no_device_state(void **state)
@@ -213,6 +313,7 @@ static void wrong_stream_is_refused(void **state)
                 {.no_item = "start"},
                 {.no_item = "eof"},
                 {.bad_footer = true},
+                {.disks = true, .disk_moved = true},
                 {.gap = true},
                 {.vmdesc = "{\"devices\":[]}"},
                 {.ram_dir = "ram/other", .ram_len = 4096},
@@ -246,6 +347,10 @@ int main(void)
                 cmocka_unit_test(sound_snapshot_gives_the_whole_stream),
                 cmocka_unit_test(
                         return_path_is_asked_for_behind_the_configuration),
+                cmocka_unit_test(disks_come_as_block_migration_before_its_end),
+                cmocka_unit_test(disks_can_be_left_out),
+                cmocka_unit_test(
+                        target_without_block_migration_gets_nothing_of_it),
                 cmocka_unit_test(no_flipped_bit_lets_a_guest_run),
                 cmocka_unit_test(no_truncation_lets_a_guest_run),
                 cmocka_unit_test(

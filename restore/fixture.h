@@ -34,6 +34,8 @@ struct fixture {
         bool mixed;           /* one chunk is stored plain                 */
         bool gap;             /* an item's bytes do not begin at 0         */
         bool bad_footer;      /* of the device                             */
+        bool disks;           /* block migration, of two disks             */
+        bool disk_moved;      /* one of its chunks is not at whole MiB     */
 };
 
 /* A stream item: "full" and what it holds. */
@@ -51,6 +53,10 @@ struct fixture_item {
 static const struct fixture_item fixture_before[] = {
         ITEM("header", "", "QEVM\0\0\0\3"),
         ITEM("configuration", "", "\7\0\0\0\13pc-i440fx-1"),
+        ITEM("start", "block",
+             "\1\0\0\0\1\5block\0\0\0\0\0\0\0\1"
+             "\0\0\0\0\0\0\0\2"
+             "\x7e\0\0\0\1"),
         ITEM("start", "ram",
              "\1\0\0\0\2\3ram\0\0\0\0\0\0\0\4"
              "\0\0\0\0\0\x10\x30\4"
@@ -61,6 +67,10 @@ static const struct fixture_item fixture_before[] = {
 };
 
 static const struct fixture_item fixture_after[] = {
+        ITEM("end", "block",
+             "\3\0\0\0\1"
+             "\0\0\0\0\0\0\0\2"
+             "\x7e\0\0\0\1"),
         ITEM("end", "ram",
              "\3\0\0\0\2"
              "\0\0\0\0\0\0\0\x10"
@@ -110,6 +120,8 @@ static inline void fixture_items(struct writer *w, const struct fixture *f,
 
                 if (f->no_item && !strcmp(f->no_item, it->kind))
                         continue;
+                if (!f->disks && !strcmp(it->idstr, "block"))
+                        continue;
                 memcpy(bytes, it->bytes, it->len);
                 if (full && f->bad_footer)
                         bytes[it->len - 1] ^= 1;
@@ -136,6 +148,31 @@ static inline void fixture_ram(struct writer *w, const struct fixture *f)
                             &err);
 }
 
+/* An overlay with zeros at 1 MiB and data at 3; one in full of 4 MiB with data
+ * at 2. */
+static inline void fixture_disks(struct writer *w, const struct fixture *f,
+                                 json_t *state)
+{
+        static const char zeros[] = "0000000000100000 0000000000100000\n";
+        struct err err = ERR_INIT;
+        json_t *disks;
+
+        disks = json_pack(
+                "[{s:s, s:s, s:s, s:i, s:i, s:b}, {s:s, s:s, s:s, s:i, s:i}]",
+                "name", "d0", "dir", "disk/d0", "stored", "overlay",
+                "virtual_size", 4 << 20, "granularity",
+                f->disk_moved ? 512 : 1 << 20, "virtual_size_known", 0, "name",
+                "d1", "dir", "disk/d1", "stored", "full", "virtual_size",
+                4 << 20, "granularity", 1 << 20);
+        assert_int_equal(json_object_set_new(state, "disks", disks), 0);
+        assert_done(
+                writer_member(w, "disk/d0/zeros", zeros, strlen(zeros), &err),
+                &err);
+        fixture_chunk(w, "disk/d0", 3 * CHUNK_SIZE + (f->disk_moved ? 512 : 0),
+                      NULL, CHUNK_SIZE - (f->disk_moved ? 512 : 0));
+        fixture_chunk(w, "disk/d1", 2 * CHUNK_SIZE, NULL, CHUNK_SIZE);
+}
+
 static inline void fixture_write(struct writer *w, const struct fixture *f)
 {
         const char *vmdesc = f->vmdesc ? f->vmdesc : FIXTURE_VMDESC;
@@ -152,13 +189,15 @@ static inline void fixture_write(struct writer *w, const struct fixture *f)
                 "size", (json_int_t)(f->rom_size ? f->rom_size : ROM_SIZE));
         state = json_pack("{s:[], s:[]}", "absent", "devices");
         assert_done(writer_manifest(w, manifest, &err), &err);
-        fixture_items(w, f, fixture_before, 3, &number);
+        fixture_items(w, f, fixture_before, 4, &number);
         fixture_ram(w, f);
-        fixture_items(w, f, fixture_after, 3, &number);
+        fixture_items(w, f, fixture_after, 4, &number);
         if (!f->no_vmdesc)
                 assert_done(writer_member(w, "stasis/vmdesc.json", vmdesc,
                                           strlen(vmdesc), &err),
                             &err);
+        if (f->disks)
+                fixture_disks(w, f, state);
         assert_done(writer_state(w, state, &err), &err);
         assert_done(writer_finish(w, &err), &err);
         json_decref(manifest);

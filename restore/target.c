@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "format/manifest.h"
 #include "qemu/identity.h"
 #include "qemu/process.h"
 #include "restore/endpoint.h"
@@ -25,7 +26,8 @@ struct target {
         struct process *process; /* NULL: attached */
         struct qmp *q;
         pid_t pid;
-        int stream; /* our end of the socketpair */
+        int stream;    /* our end of the socketpair */
+        bool no_block; /* its disks are there already */
         /* While apply runs. */
         struct check *check;
         struct reader *reader;
@@ -118,10 +120,89 @@ pid_t target_pid(const struct target *t)
         return t->pid;
 }
 
+/* Until 9.0 QEMU could migrate disks; later ones do not know the section. */
+static bool takes_block(struct target *t, bool *out, struct err *err)
+{
+        json_auto_t *have = NULL;
+        const json_t *cap;
+        size_t i;
+
+        *out = false;
+        TRY(qmp_command(t->q, "query-migrate-capabilities", NULL, &have, NULL,
+                        err));
+        json_array_foreach(have, i, cap)
+        {
+                const char *name = json_text(cap, "capability");
+
+                *out |= name && strcmp(name, "block") == 0;
+        }
+        return true;
+}
+
+/* The stream has the disks, by QEMU's block migration. state: NULL from a
+ * pipe. */
+static bool check_block(struct target *t, const json_t *state, struct err *err)
+{
+        char names[200] = "", shown[150];
+        bool takes;
+
+        TRY(takes_block(t, &takes, err));
+        if (takes)
+                return true;
+        for (size_t i = 0; i < state_disks(state); i++) {
+                size_t used = strlen(names);
+
+                text_escape(state_disk(state, i).name, shown, sizeof shown);
+                snprintf(names + used, sizeof names - used, "%s%s",
+                         used ? ", " : " (it has: ", shown);
+        }
+        return err_set(err, ERR_MISMATCH,
+                       "the snapshot's disks came by QEMU's block migration, "
+                       "which the target does not have (9.0 was the last that "
+                       "did): restore them with --disk NAME=PATH%s%s",
+                       names, names[0] ? ")" : "");
+}
+
+static bool block_comes(void *arg, struct err *err)
+{
+        struct target *t = arg;
+
+        return check_block(t, reader_state(t->reader), err);
+}
+
+/* The disks come back by block migration, or all by --disk. */
+static bool choose_block(struct target *t, const json_t *state,
+                         const struct check *c, struct err *err)
+{
+        size_t count = 0, restored = 0;
+        char name[150] = "";
+
+        for (size_t i = 0; i < state_disks(state); i++) {
+                struct disk_info d = state_disk(state, i);
+
+                if (d.size_known)
+                        continue;
+                count++;
+                if (restored_disks_path(c->restored, d.name))
+                        restored++;
+                else
+                        text_escape(d.name, name, sizeof name);
+        }
+        t->no_block = restored > 0;
+        if (restored == 0)
+                return count == 0 || check_block(t, state, err);
+        return restored == count ||
+               err_set(err, ERR_USAGE,
+                       "disks of block migration come back all alike: "
+                       "--disk %s=PATH is missing",
+                       name);
+}
+
 bool target_check(struct target *t, struct reader *r, struct check *c,
                   struct err *err)
 {
         TRY(check_machine(c, reader_manifest(r), t->q, err));
+        TRY(choose_block(t, reader_state(r), c, err));
         if (reader_state(r))
                 TRY(check_disks(c, reader_state(r), t->q, t->pid, err));
         return check_verdict(c, err);
@@ -263,6 +344,8 @@ bool target_load(struct target *t, struct reader *r, struct check *c,
         struct apply_options o = {
                 .spool_dir = spool_dir,
                 .return_path = true,
+                .no_block = t->no_block,
+                .block = block_comes,
                 .proven = proven,
                 .arg = t,
                 .progress = progress,

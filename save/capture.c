@@ -11,6 +11,7 @@
 #include "qemu/stream.h"
 #include "qemu/unsent.h"
 #include "save/assemble.h"
+#include "save/block_spool.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,15 +33,15 @@ struct capture {
         struct assembler *assembler;
         const struct ram_blocks *blocks; /* the stream's */
         struct progress *progress;
-        uint64_t unreported; /* bytes of RAM not yet told to progress */
+        uint64_t unreported; /* bytes not yet told to progress */
         /* The manifest comes first and tells RAMBlocks and target page size,
          * so that a pipe can be read: what the stream has before its first
-         * page is held back.  (With QEMU's block migration, up to 9.0, that is
-         * the bulk of a disk: then it waits in the spool's file.) */
+         * page is held back. */
         bool manifest_written;
         struct held_item *held;
         size_t held_count, held_room;
         struct spool *held_bytes;
+        struct block_spool *disks; /* of block migration; NULL: none came */
         json_t *state;
         json_t *devices; /* in state */
         struct unsent *unsent;
@@ -260,6 +261,16 @@ static bool begin_snapshot(struct capture *c, struct err *err)
         return write_held(c, err);
 }
 
+static bool report(struct capture *c, uint64_t bytes, struct err *err)
+{
+        c->unreported += bytes;
+        if (c->unreported < REPORT_BYTES)
+                return true;
+        TRY(progress_add(c->progress, c->unreported, err));
+        c->unreported = 0;
+        return true;
+}
+
 static bool page(void *arg, unsigned block, uint64_t offset,
                  enum page_kind kind, const uint8_t *p, size_t len,
                  struct err *err)
@@ -269,11 +280,7 @@ static bool page(void *arg, unsigned block, uint64_t offset,
 
         if (!c->manifest_written)
                 TRY(begin_snapshot(c, err));
-        c->unreported += page_size;
-        if (c->unreported >= REPORT_BYTES) {
-                TRY(progress_add(c->progress, c->unreported, err));
-                c->unreported = 0;
-        }
+        TRY(report(c, page_size, err));
         return assembler_page(c->assembler, page_size, block, offset, kind, p,
                               len, err);
 }
@@ -288,6 +295,17 @@ static bool ram_end(void *arg, struct err *err)
         TRY(progress_add(c->progress, c->unreported, err));
         c->unreported = 0;
         return true;
+}
+
+static bool disk(void *arg, const char *device, uint64_t offset,
+                 const uint8_t *p, struct err *err)
+{
+        struct capture *c = arg;
+
+        if (!c->disks)
+                TRY(block_spool_new(c->options->spool_dir, &c->disks, err));
+        TRY(report(c, MiB, err));
+        return block_spool_add(c->disks, device, offset, p, err);
 }
 
 static bool vmdesc(void *arg, const uint8_t *json, size_t len, struct err *err)
@@ -344,6 +362,9 @@ static bool write_state(struct capture *c, struct err *err)
         if (c->options->complete)
                 TRY(c->options->complete(c->options->arg, c->writer, c->state,
                                          err));
+        if (c->disks)
+                TRY(block_spool_store(c->disks, c->writer, c->state,
+                                      CAPTURE_TAG, c->progress, err));
         return writer_state(c->writer, c->state, err);
 }
 
@@ -391,6 +412,7 @@ static bool run(struct capture *c, struct source *source,
                 .ram_start = ram_start,
                 .page = page,
                 .ram_end = ram_end,
+                .disk = disk,
                 .vmdesc = vmdesc,
                 .arg = c,
         };
@@ -435,6 +457,7 @@ static void release(struct capture *c)
         writer_free(c->writer);
         stream_free(c->stream);
         spool_free(c->held_bytes);
+        block_spool_free(c->disks);
         free(c->held);
         unsent_free(c->unsent);
         json_decref(c->devices);
