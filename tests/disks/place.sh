@@ -100,8 +100,7 @@ mounts=()
 say "one that a QEMU has is kept"
 start vm -M pc -S -drive "if=none,id=d,file=$device,format=raw" \
         -device virtio-blk-pci,drive=d
-refused 4 "is in use by qemu-system" --overwrite "$device" $size
-grep -q "(pid $pid)" message || fail "whose it is: $(cat message)"
+refused 4 "is in use by $(cat /proc/$pid/comm) (pid $pid)" --overwrite "$device" $size
 stop $pid
 
 say "the unmounted one is overwritten when told so"
@@ -148,12 +147,12 @@ if within 2 test -b "${device}p1"; then
         start part -M pc -S -drive "if=none,id=d,file=${whole}p1,format=raw" \
                 -device virtio-blk-pci,drive=d
         device=${whole}p1
-        refused 4 "is in use by qemu-system" --overwrite "$whole" $size
+        refused 4 "is in use by $(cat /proc/$pid/comm) (pid $pid)" --overwrite "$whole" $size
         stop $pid
         start whole -M pc -S -drive "if=none,id=d,file=$whole,format=raw" \
                 -device virtio-blk-pci,drive=d
         device=$whole
-        refused 4 "is in use by qemu-system" --overwrite "${whole}p1" 4096
+        refused 4 "is in use by $(cat /proc/$pid/comm) (pid $pid)" --overwrite "${whole}p1" 4096
         stop $pid
         try partition "$TOOLS/place" --overwrite "${whole}p1" 4096 \
                 fill:0:4096 commit
