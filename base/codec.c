@@ -7,6 +7,10 @@
 #include <string.h>
 #include <zstd.h>
 
+/* What a frame may ask for while it is unpacked: 8 MiB, as RFC 8878 wants every
+ * decoder to allow; by default it would be 128. */
+#define WINDOW_LOG_MAX 23
+
 struct codec {
         ZSTD_CCtx *pack;
         ZSTD_DCtx *unpack;
@@ -21,6 +25,8 @@ struct codec *codec_new(int level)
         c->pack = ZSTD_createCCtx();
         c->unpack = ZSTD_createDCtx();
         if (!c->pack || !c->unpack ||
+            ZSTD_isError(ZSTD_DCtx_setParameter(c->unpack, ZSTD_d_windowLogMax,
+                                                WINDOW_LOG_MAX)) ||
             ZSTD_isError(ZSTD_CCtx_setParameter(
                     c->pack, ZSTD_c_compressionLevel, level))) {
                 codec_free(c);

@@ -11,27 +11,76 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static bool bad(const char *path, struct err *err, enum status status,
+                const char *why)
+{
+        char shown[256];
+
+        err_set(err, status, "%s", why);
+        return err_in_file(err, text_escape(path, shown, sizeof shown));
+}
+
+/* Opening a FIFO that an image names would wait for a writer. */
+static bool open_image(const char *path, int *fd_out, struct err *err)
+{
+        struct stat st;
+
+        if (stat(path, &st) != 0) {
+                err_os(err, errno, "open");
+                return bad(path, err, ERR_IO, "");
+        }
+        if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+                return bad(path, err, ERR_UNSUPPORTED,
+                           "neither a file nor a block device");
+        if (!io_open_read(path, fd_out, err)) {
+                text_escape(path, err->file, sizeof err->file);
+                return false;
+        }
+        return true;
+}
+
+/* One device may have several names. */
+static bool same_file(const struct stat *x, const struct stat *y)
+{
+        if (S_ISBLK(x->st_mode) && S_ISBLK(y->st_mode))
+                return x->st_rdev == y->st_rdev;
+        return x->st_dev == y->st_dev && x->st_ino == y->st_ino;
+}
+
+static bool check_loop(const struct chain *c, const struct chain_file *added,
+                       struct err *err)
+{
+        struct stat x, y;
+
+        if (fstat(added->fd, &x) != 0)
+                return err_os(err, errno, "stat");
+        for (const struct chain_file *f = c->files; f < added; f++)
+                if (fstat(f->fd, &y) == 0 && same_file(&x, &y))
+                        return bad(added->path, err, ERR_CORRUPT,
+                                   "it is its own overlay: the backing chain "
+                                   "is a loop");
+        return true;
+}
+
 static bool add(struct chain *c, const char *path, enum image_format format,
                 struct err *err)
 {
-        struct chain_file *grown;
+        struct chain_file *f;
 
-        if (c->count >= CHAIN_MAX) {
-                err_in_file(err, path);
-                return err_set(err, ERR_LIMIT,
-                               "more than %d images in a backing chain",
-                               CHAIN_MAX);
-        }
-        grown = realloc(c->files, (c->count + 1) * sizeof *grown);
-        if (!grown)
+        if (c->count >= CHAIN_MAX)
+                return bad(path, err, ERR_LIMIT,
+                           "the backing chain has too many files");
+        f = realloc(c->files, (c->count + 1) * sizeof *f);
+        if (!f)
                 return err_nomem(err);
-        c->files = grown;
-        grown += c->count;
-        *grown = (struct chain_file){.format = format, .fd = -1};
-        grown->path = strdup(path);
+        c->files = f;
+        f += c->count;
+        *f = (struct chain_file){.format = format, .fd = -1};
+        f->path = strdup(path);
         c->count++;
-        return grown->path ? io_open_read(path, &grown->fd, err)
-                           : err_nomem(err);
+        if (!f->path)
+                return err_nomem(err);
+        return open_image(path, &f->fd, err) && check_loop(c, f, err);
 }
 
 bool chain_open(const char *const *paths, const enum image_format *formats,
@@ -51,18 +100,6 @@ bool chain_open(const char *const *paths, const enum image_format *formats,
         return true;
 }
 
-bool chain_load(struct chain *c, struct err *err)
-{
-        for (size_t i = 0; i < c->count; i++) {
-                struct chain_file *f = &c->files[i];
-
-                if (!f->image)
-                        TRY(image_open(f->fd, f->path, f->format, &f->image,
-                                       err));
-        }
-        return true;
-}
-
 void chain_close(struct chain *c)
 {
         if (!c)
@@ -76,17 +113,7 @@ void chain_close(struct chain *c)
         free(c);
 }
 
-/* ---- by what the images say ---------------------------------------------- */
-
-static bool bad(const struct chain_file *f, enum status status, struct err *err,
-                const char *why, const char *name)
-{
-        char shown[300];
-
-        err_in_file(err, f->path);
-        return err_set(err, status, "its backing file %s %s",
-                       text_escape(name, shown, sizeof shown), why);
-}
+/* ---- what the images say ------------------------------------------------ */
 
 /* "nbd:...", "json:...": what QEMU would take for a protocol. */
 static bool has_protocol(const char *name)
@@ -109,12 +136,56 @@ static char *resolve(const char *overlay, const char *name)
         return out;
 }
 
-static bool same_file(int a, int b)
+static bool load(struct chain_file *f, struct err *err)
 {
+        return f->image ||
+               image_open(f->fd, f->path, f->format, &f->image, err);
+}
+
+/* The caller knows what is below (from QEMU, say), whatever an image names; but
+ * not when that is there and is another file. */
+static bool check_named(const struct chain_file *f,
+                        const struct chain_file *next, struct err *err)
+{
+        const char *name = image_backing_name(f->image);
+        char shown[2][200];
+        CLEANUP_FREE char *path = NULL;
         struct stat x, y;
 
-        return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
-               x.st_ino == y.st_ino;
+        if (f->format == IMAGE_RAW)
+                return bad(f->path, err, ERR_MISMATCH,
+                           "a raw image has no backing file, but one is given");
+        if (!name || has_protocol(name))
+                return true;
+        path = resolve(f->path, name);
+        if (!path)
+                return err_nomem(err);
+        if (stat(path, &x) != 0 || fstat(next->fd, &y) != 0 ||
+            same_file(&x, &y))
+                return true;
+        err_set(err, ERR_MISMATCH, "its backing file is %s, not %s",
+                text_escape(path, shown[0], sizeof shown[0]),
+                text_escape(next->path, shown[1], sizeof shown[1]));
+        return bad(f->path, err, ERR_MISMATCH, "");
+}
+
+bool chain_load(struct chain *c, struct err *err)
+{
+        for (size_t i = 0; i < c->count; i++)
+                TRY(load(&c->files[i], err));
+        for (size_t i = 0; i + 1 < c->count; i++)
+                TRY(check_named(&c->files[i], &c->files[i + 1], err));
+        return true;
+}
+
+static bool refuse(const struct chain_file *f, const char *name,
+                   const char *why, struct err *err)
+{
+        char shown[200];
+
+        err_set(err, ERR_UNSUPPORTED, "its backing file %s %s",
+                text_escape(name, shown, sizeof shown), why);
+        return bad(f->path, err, ERR_UNSUPPORTED, "");
 }
 
 /* Adds the backing file of the last one; *more = false: it has none. */
@@ -125,36 +196,28 @@ static bool descend(struct chain *c, bool *more, struct err *err)
         const char *format = image_backing_format(last->image);
         CLEANUP_FREE char *path = NULL;
         enum image_format known;
-        struct chain_file *added;
 
         *more = name != NULL;
         if (!name)
                 return true;
         if (has_protocol(name))
-                return bad(last, ERR_UNSUPPORTED, err,
-                           "is not a file: json: and protocols are not "
-                           "followed",
-                           name);
+                return refuse(last, name,
+                              "is not a file: json: and protocols are not "
+                              "followed",
+                              err);
+        /* To guess it would let a guest turn its raw disk into an image. */
         if (!format)
-                return bad(last, ERR_UNSUPPORTED, err,
-                           "is of a format that is not stated, and is not "
-                           "guessed (qemu-img rebase -u -F states it)",
-                           name);
+                return refuse(last, name,
+                              "is of a format that is not stated, and is not "
+                              "guessed (qemu-img rebase -u -F states it)",
+                              err);
         if (!image_format_named(format, &known))
-                return bad(last, ERR_UNSUPPORTED, err,
-                           "is of a format that stasis does not read", name);
+                return refuse(last, name,
+                              "is of a format that stasis does not read", err);
         path = resolve(last->path, name);
         if (!path)
                 return err_nomem(err);
-        TRY(add(c, path, known, err));
-        added = &c->files[c->count - 1];
-        for (size_t i = 0; i < c->count - 1; i++)
-                if (same_file(c->files[i].fd, added->fd))
-                        return bad(&c->files[c->count - 2], ERR_CORRUPT, err,
-                                   "is one of its own overlays: the chain is a "
-                                   "loop",
-                                   name);
-        return chain_load(c, err);
+        return add(c, path, known, err) && load(&c->files[c->count - 1], err);
 }
 
 bool chain_resolve(const char *path, enum image_format format,
@@ -163,7 +226,7 @@ bool chain_resolve(const char *path, enum image_format format,
         struct chain *c = NULL;
         bool ok, more = true;
 
-        ok = chain_open(&path, &format, 1, &c, err) && chain_load(c, err);
+        ok = chain_open(&path, &format, 1, &c, err) && load(&c->files[0], err);
         while (ok && more)
                 ok = descend(c, &more, err);
         if (!ok) {

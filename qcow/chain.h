@@ -29,7 +29,8 @@ struct chain {
         size_t count;
 };
 
-/* Opens; reads nothing.  count: 1 to CHAIN_MAX. */
+/* Opens; reads nothing.  count: 1 to CHAIN_MAX.  A file that is there twice is
+ * ERR_CORRUPT. */
 bool chain_open(const char *const *paths, const enum image_format *formats,
                 size_t count, struct chain **out, struct err *err);
 /* Reads the headers of chain_open's files.  Which backing file an image names

@@ -5,6 +5,7 @@
 #include "base/inflate.h"
 #include "base/io.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +33,8 @@ bool cluster_reader_new(int fd, const char *name, const struct qcow2_header *h,
                 .size = (size_t)1 << h->cluster_bits,
         };
         r->bytes = malloc(r->size);
-        /* Sectors are counted in the entry, up to a cluster's. */
-        r->stored = malloc(r->size + 512);
+        /* The most that an entry can count. */
+        r->stored = malloc(2 * r->size);
         if (h->zstd)
                 r->codec = codec_new(1);
         if (!r->bytes || !r->stored || (h->zstd && !r->codec)) {
@@ -54,33 +55,35 @@ void cluster_reader_free(struct cluster_reader *r)
         free(r);
 }
 
-static bool load(struct cluster_reader *r, uint64_t host, size_t stored,
-                 struct err *err)
+static bool unpack(struct cluster_reader *r, uint64_t host, size_t stored,
+                   uint8_t *out, struct err *err)
 {
         bool ok;
 
-        r->kept = 0;
         TRY(io_pread_all(r->fd, r->stored, stored, host, r->name, err));
-        ok = r->h->zstd
-                     ? codec_unpack_frames(r->codec, r->stored, stored,
-                                           r->bytes, r->size, err)
-                     : inflate_raw(r->bytes, r->size, r->stored, stored, err);
+        ok = r->h->zstd ? codec_unpack_frames(r->codec, r->stored, stored, out,
+                                              r->size, err)
+                        : inflate_raw(out, r->size, r->stored, stored, err);
         if (!ok) {
                 err_at(err, host);
                 err_in_section(err, "compressed cluster");
                 return err_in_file(err, r->name);
         }
-        r->kept = host;
         return true;
 }
 
 bool cluster_read(struct cluster_reader *r, uint64_t host, uint64_t stored,
                   uint64_t within, uint8_t *bytes, size_t len, struct err *err)
 {
-        if (stored > r->size + 512)
-                stored = r->size + 512;
-        if (r->kept != host)
-                TRY(load(r, host, (size_t)stored, err));
+        assert(stored <= 2 * r->size && within + len <= r->size);
+        /* All of it, as long ranges are read: not by way of what is kept. */
+        if (r->kept != host && len == r->size)
+                return unpack(r, host, (size_t)stored, bytes, err);
+        if (r->kept != host) {
+                r->kept = 0;
+                TRY(unpack(r, host, (size_t)stored, r->bytes, err));
+                r->kept = host;
+        }
         memcpy(bytes, r->bytes + within, len);
         return true;
 }

@@ -14,7 +14,7 @@ bool cluster_reader_new(int fd, const char *name, const struct qcow2_header *h,
 void cluster_reader_free(struct cluster_reader *r); /* NULL is fine */
 
 /* len bytes at `within` of the cluster that is compressed in at most `stored`
- * bytes at host. */
+ * bytes at host, host > 0, stored at most two clusters. */
 bool cluster_read(struct cluster_reader *r, uint64_t host, uint64_t stored,
                   uint64_t within, uint8_t *bytes, size_t len, struct err *err);
 

@@ -26,8 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SNAPSHOT_MIN 40u
-#define BITMAP_MIN   24u
+#define SNAPSHOT_HEAD 40u
+#define BITMAP_HEAD   24u
 
 static bool text(struct cursor *c, const char *field, uint64_t len, char **out)
 {
@@ -40,41 +40,29 @@ static bool text(struct cursor *c, const char *field, uint64_t len, char **out)
         return *out || err_nomem(c->err);
 }
 
-/* To the next multiple of 8 of the table. */
-static bool align(struct cursor *c)
+static uint64_t aligned(uint64_t n)
 {
-        size_t odd = c->pos % 8;
-
-        return !odd || cursor_left(c) < 8 - odd ||
-               cursor_skip(c, "padding", 8 - odd);
+        return (n + 7) / 8 * 8;
 }
 
-static bool snapshot_extra(struct cursor *c, uint32_t len, uint64_t disk_size,
-                           struct image_snapshot *s)
-{
-        struct cursor e;
+/* ---- snapshots ----------------------------------------------------------- */
 
-        s->disk_size = disk_size;
-        if (len > QCOW2_SNAPSHOT_EXTRA)
-                return cursor_bad(c, ERR_LIMIT, "%u bytes", len);
-        TRY(cursor_sub(c, "extra", len, &e));
-        if (len >= 8)
-                TRY(cursor_u64be(&e, "vm_state_size", &s->vm_state_size));
-        if (len >= 16)
-                TRY(cursor_u64be(&e, "disk_size", &s->disk_size));
-        if (s->disk_size > INT64_MAX)
-                return cursor_bad(&e, ERR_CORRUPT, "no disk's size");
-        return true;
-}
+struct lengths {
+        uint16_t id, name;
+        uint32_t extra;
+};
 
-static bool snapshot(struct cursor *c, const struct qcow2_header *h,
-                     uint64_t file_size, struct extra_snapshot *out)
+static bool snapshot_head(struct cursor *c, const struct qcow2_header *h,
+                          uint64_t file_size, struct extra_snapshot *out,
+                          struct lengths *len)
 {
+        uint64_t cluster = 1ull << h->cluster_bits;
         struct image_snapshot *s = &out->shown;
-        uint16_t id_len, name_len;
-        uint32_t state, extra;
+        uint32_t state;
 
         TRY(cursor_u64be(c, "l1_table_offset", &out->l1_offset));
+        if (out->l1_offset & (cluster - 1))
+                return cursor_bad(c, ERR_CORRUPT, "not at a cluster");
         TRY(cursor_u32be(c, "l1_size", &out->l1_entries));
         if (out->l1_entries > QCOW2_L1_BYTES_MAX / 8)
                 return cursor_bad(c, ERR_LIMIT, "%u entries", out->l1_entries);
@@ -82,108 +70,176 @@ static bool snapshot(struct cursor *c, const struct qcow2_header *h,
             out->l1_entries * 8ull > file_size - out->l1_offset)
                 return cursor_bad(c, ERR_TRUNCATED,
                                   "its L1 table is not in the file");
-        TRY(cursor_u16be(c, "id_len", &id_len));
-        TRY(cursor_u16be(c, "name_len", &name_len));
+        TRY(cursor_u16be(c, "id_len", &len->id));
+        TRY(cursor_u16be(c, "name_len", &len->name));
         TRY(cursor_u32be(c, "date_sec", &s->date_sec));
         TRY(cursor_u32be(c, "date_nsec", &s->date_nsec));
         TRY(cursor_u64be(c, "vm_clock_nsec", &s->vm_clock_ns));
         TRY(cursor_u32be(c, "vm_state_size", &state));
         s->vm_state_size = state;
-        TRY(cursor_u32be(c, "extra_len", &extra));
-        TRY(snapshot_extra(c, extra, h->size, s));
-        TRY(text(c, "id", id_len, (char **)(uintptr_t)&s->id));
-        TRY(text(c, "name", name_len, (char **)(uintptr_t)&s->name));
-        return align(c);
-}
-
-/* All of a table that does not tell its length: what the file has, up to a
- * limit. */
-static bool load(int fd, const char *name, uint64_t offset, uint64_t max,
-                 uint64_t file_size, uint8_t **out, size_t *len_out,
-                 struct err *err)
-{
-        uint64_t len = file_size - offset;
-
-        if (len > max)
-                len = max;
-        *out = malloc((size_t)len + 1);
-        if (!*out)
-                return err_nomem(err);
-        *len_out = (size_t)len;
-        return io_pread_all(fd, *out, (size_t)len, offset, name, err);
-}
-
-static bool snapshots(int fd, const char *name, const struct qcow2_header *h,
-                      uint64_t file_size, struct extra *out, struct err *err)
-{
-        CLEANUP_FREE uint8_t *bytes = NULL;
-        struct cursor c;
-        size_t len = 0;
-
-        if (!h->snapshots)
-                return true;
-        TRY(load(fd, name, h->snapshots_offset, QCOW2_SNAPSHOTS_BYTES,
-                 file_size, &bytes, &len, err));
-        if (h->snapshots > len / SNAPSHOT_MIN)
-                return err_set(err, ERR_TRUNCATED,
-                               "%u internal snapshots are not in the file",
-                               h->snapshots);
-        out->snapshots = calloc(h->snapshots, sizeof *out->snapshots);
-        if (!out->snapshots)
-                return err_nomem(err);
-        cursor_init(&c, bytes, len, h->snapshots_offset, "internal snapshots",
-                    err);
-        while (out->snapshot_count < h->snapshots)
-                if (!snapshot(&c, h, file_size,
-                              &out->snapshots[out->snapshot_count++]))
-                        return false;
+        s->disk_size = h->size;
+        TRY(cursor_u32be(c, "extra_len", &len->extra));
+        if (len->extra > QCOW2_SNAPSHOT_EXTRA)
+                return cursor_bad(c, ERR_LIMIT, "%u bytes", len->extra);
         return true;
 }
 
+/* The VM state begins where the first L2 table begins that the disk does not
+ * need, and is as far as the snapshot's L1 table reaches. */
+static bool place_vm_state(struct cursor *c, const struct qcow2_header *h,
+                           struct extra_snapshot *s)
+{
+        unsigned shift = 2 * h->cluster_bits - (h->extended_l2 ? 4 : 3);
+        uint64_t covered = (uint64_t)s->l1_entries << shift, begin;
+
+        if (s->shown.disk_size > INT64_MAX)
+                return cursor_bad(c, ERR_CORRUPT, "%llu is no disk's size",
+                                  (unsigned long long)s->shown.disk_size);
+        begin = (s->shown.disk_size + (1ull << shift) - 1) >> shift << shift;
+        s->vm_state_at = begin;
+        if (s->shown.vm_state_size &&
+            (begin > covered || s->shown.vm_state_size > covered - begin))
+                return cursor_bad(c, ERR_CORRUPT,
+                                  "a VM state of %llu bytes is more than its "
+                                  "L1 table reaches",
+                                  (unsigned long long)s->shown.vm_state_size);
+        return true;
+}
+
+static bool snapshot_rest(struct cursor *c, const struct qcow2_header *h,
+                          const struct lengths *len, struct extra_snapshot *out)
+{
+        struct image_snapshot *s = &out->shown;
+        struct cursor e;
+
+        TRY(cursor_sub(c, "extra", len->extra, &e));
+        if (len->extra >= 8)
+                TRY(cursor_u64be(&e, "vm_state_size", &s->vm_state_size));
+        if (len->extra >= 16)
+                TRY(cursor_u64be(&e, "disk_size", &s->disk_size));
+        TRY(place_vm_state(&e, h, out));
+        TRY(text(c, "id", len->id, (char **)(uintptr_t)&s->id));
+        return text(c, "name", len->name, (char **)(uintptr_t)&s->name);
+}
+
+/* The entry at `at`; *next: where the one behind it is. */
+static bool snapshot(const struct map_place *p, uint64_t at,
+                     struct extra_snapshot *out, uint64_t *next,
+                     struct err *err)
+{
+        static const char section[] = "internal snapshots";
+        uint8_t head[SNAPSHOT_HEAD];
+        CLEANUP_FREE uint8_t *rest = NULL;
+        struct lengths len;
+        struct cursor c;
+        size_t bytes;
+
+        TRY(io_pread_all(p->fd, head, sizeof head, at, p->name, err));
+        cursor_init(&c, head, sizeof head, at, section, err);
+        TRY(snapshot_head(&c, p->h, p->file_size, out, &len));
+        bytes = (size_t)len.extra + len.id + len.name;
+        rest = malloc(bytes + 1);
+        if (!rest)
+                return err_nomem(err);
+        at += sizeof head;
+        TRY(io_pread_all(p->fd, rest, bytes, at, p->name, err));
+        cursor_init(&c, rest, bytes, at, section, err);
+        *next = aligned(at + bytes);
+        return snapshot_rest(&c, p->h, &len, out);
+}
+
+/* The table does not tell its length. */
+static bool snapshots(const struct map_place *p, struct extra *out,
+                      struct err *err)
+{
+        uint64_t begin = p->h->snapshots_offset, at = begin;
+
+        if (!p->h->snapshots)
+                return true;
+        if (p->h->snapshots > (p->file_size - begin) / SNAPSHOT_HEAD)
+                return err_set(err, ERR_TRUNCATED,
+                               "%u internal snapshots are not in the file",
+                               p->h->snapshots);
+        out->snapshots = calloc(p->h->snapshots, sizeof *out->snapshots);
+        if (!out->snapshots)
+                return err_nomem(err);
+        while (out->snapshot_count < p->h->snapshots) {
+                TRY(snapshot(p, at, &out->snapshots[out->snapshot_count++], &at,
+                             err));
+                if (at - begin > QCOW2_SNAPSHOTS_BYTES) {
+                        err_set(err, ERR_LIMIT,
+                                "a table of internal snapshots of more than "
+                                "%u bytes",
+                                QCOW2_SNAPSHOTS_BYTES);
+                        return err_at(err, begin);
+                }
+        }
+        out->snapshots_bytes = at - begin;
+        if (out->snapshots_bytes > p->file_size - begin)
+                out->snapshots_bytes = p->file_size - begin;
+        return true;
+}
+
+/* ---- bitmaps ------------------------------------------------------------- */
+
+/* *name_out stays NULL where the bitmap is in use: it was not stored when its
+ * user ended. */
 static bool bitmap(struct cursor *c, char **name_out)
 {
+        CLEANUP_FREE char *name = NULL;
+        uint32_t flags, extra;
         uint16_t name_len;
-        uint32_t extra;
+        size_t odd;
 
-        TRY(cursor_skip(c, "table, flags, type", 18));
+        TRY(cursor_skip(c, "bitmap_table", 12));
+        TRY(cursor_u32be(c, "flags", &flags));
+        TRY(cursor_skip(c, "type, granularity_bits", 2));
         TRY(cursor_u16be(c, "name_size", &name_len));
         TRY(cursor_u32be(c, "extra_data_size", &extra));
         TRY(cursor_skip(c, "extra data", extra));
-        TRY(text(c, "name", name_len, name_out));
-        return align(c);
-}
-
-static bool bitmaps(int fd, const char *name, const struct qcow2_header *h,
-                    uint64_t file_size, struct extra *out, struct err *err)
-{
-        CLEANUP_FREE uint8_t *bytes = NULL;
-        struct cursor c;
-        size_t len = 0;
-
-        if (!h->bitmaps)
-                return true;
-        TRY(load(fd, name, h->bitmaps_offset, h->bitmaps_bytes, file_size,
-                 &bytes, &len, err));
-        if (h->bitmaps > len / BITMAP_MIN)
-                return err_set(err, ERR_CORRUPT,
-                               "%u bitmaps in a directory of %zu bytes",
-                               h->bitmaps, len);
-        out->bitmaps = calloc(h->bitmaps, sizeof *out->bitmaps);
-        if (!out->bitmaps)
-                return err_nomem(err);
-        cursor_init(&c, bytes, len, h->bitmaps_offset, "bitmap directory", err);
-        while (out->bitmap_count < h->bitmaps)
-                if (!bitmap(&c, &out->bitmaps[out->bitmap_count++]))
-                        return false;
+        TRY(text(c, "name", name_len, &name));
+        odd = c->pos % 8;
+        if (odd && cursor_left(c) >= 8 - odd)
+                TRY(cursor_skip(c, "padding", 8 - odd));
+        if (!(flags & QCOW2_BITMAP_IN_USE))
+                *name_out = steal(name);
         return true;
 }
 
-bool extra_read(int fd, const char *name, const struct qcow2_header *h,
-                uint64_t file_size, struct extra *out, struct err *err)
+static bool bitmaps(const struct map_place *p, struct extra *out,
+                    struct err *err)
+{
+        size_t len = (size_t)p->h->bitmaps_bytes;
+        CLEANUP_FREE uint8_t *bytes = NULL;
+        struct cursor c;
+
+        if (p->h->bitmaps > len / BITMAP_HEAD)
+                return err_set(err, ERR_CORRUPT,
+                               "%u bitmaps in a directory of %zu bytes",
+                               p->h->bitmaps, len);
+        bytes = malloc(len + 1);
+        out->bitmaps = calloc(p->h->bitmaps + 1ull, sizeof *out->bitmaps);
+        if (!bytes || !out->bitmaps)
+                return err_nomem(err);
+        TRY(io_pread_all(p->fd, bytes, len, p->h->bitmaps_offset, p->name,
+                         err));
+        cursor_init(&c, bytes, len, p->h->bitmaps_offset, "bitmap directory",
+                    err);
+        for (uint32_t i = 0; i < p->h->bitmaps; i++) {
+                char **name = &out->bitmaps[out->bitmap_count];
+
+                TRY(bitmap(&c, name));
+                out->bitmap_count += *name != NULL;
+        }
+        return true;
+}
+
+bool extra_read(const struct map_place *place, struct extra *out,
+                struct err *err)
 {
         *out = (struct extra){0};
-        return snapshots(fd, name, h, file_size, out, err) &&
-               bitmaps(fd, name, h, file_size, out, err);
+        return snapshots(place, out, err) &&
+               (!place->h->bitmaps || bitmaps(place, out, err));
 }
 
 void extra_fini(struct extra *e)

@@ -1,30 +1,47 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "qcow/image.h"
 
-#include "base/cleanup.h"
 #include "base/io.h"
+#include "base/text.h"
 #include "qcow/cluster.h"
 #include "qcow/extra.h"
 #include "qcow/map.h"
 #include "qcow/qcow2_format.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Mappings that are put together to one extent, at most: bounds the time that
+ * one question takes. */
+#define JOINED 1024
+
+struct extent {
+        uint64_t offset, len;
+        enum extent_kind kind;
+};
+
 struct image {
         int fd;
-        const char *name; /* borrowed */
+        char name[256]; /* escaped */
         enum image_format format;
         uint64_t file_size;
         uint64_t size; /* virtual */
+        /* The last that was found: an image under others in a chain is asked
+         * about one extent of its own many times. */
+        struct extent known;
         /* qcow2 */
         struct qcow2_header header;
+        struct extra extra;
+        struct region *regions;
+        struct map_place place;
         struct map *map;
         struct cluster_reader *clusters; /* compressed ones; made when needed */
-        struct extra extra;
+        struct map *state_map;           /* of the snapshot state_of, or NULL */
+        size_t state_of;
 };
 
 bool image_format_named(const char *name, enum image_format *out)
@@ -43,14 +60,49 @@ const char *image_format_name(enum image_format format)
         return format == IMAGE_QCOW2 ? "qcow2" : "raw";
 }
 
+static void add_region(struct image *i, uint64_t offset, uint64_t bytes)
+{
+        if (bytes)
+                i->regions[i->place.region_count++] = (struct region){
+                        .offset = offset,
+                        .bytes = bytes,
+                };
+}
+
+static bool find_regions(struct image *i, struct err *err)
+{
+        const struct qcow2_header *h = &i->header;
+
+        i->regions = calloc(i->extra.snapshot_count + 5, sizeof *i->regions);
+        if (!i->regions)
+                return err_nomem(err);
+        add_region(i, 0, 1ull << h->cluster_bits);
+        add_region(i, h->l1_offset, h->l1_entries * 8ull);
+        add_region(i, h->refcount_offset, h->refcount_bytes);
+        add_region(i, h->snapshots_offset, i->extra.snapshots_bytes);
+        add_region(i, h->bitmaps_offset, h->bitmaps_bytes);
+        for (size_t n = 0; n < i->extra.snapshot_count; n++)
+                add_region(i, i->extra.snapshots[n].l1_offset,
+                           i->extra.snapshots[n].l1_entries * 8ull);
+        i->place.regions = i->regions;
+        return regions_sort(i->regions, i->place.region_count, err);
+}
+
 static bool open_qcow2(struct image *i, struct err *err)
 {
+        const struct qcow2_header *h = &i->header;
+
         TRY(qcow2_header_read(i->fd, i->name, i->file_size, &i->header, err));
-        i->size = i->header.size;
-        TRY(map_new(i->fd, i->name, &i->header, i->file_size,
-                    i->header.l1_offset, i->header.l1_entries, &i->map, err));
-        return extra_read(i->fd, i->name, &i->header, i->file_size, &i->extra,
-                          err);
+        i->size = h->size;
+        i->place = (struct map_place){
+                .fd = i->fd,
+                .name = i->name,
+                .h = h,
+                .file_size = i->file_size,
+        };
+        return extra_read(&i->place, &i->extra, err) && find_regions(i, err) &&
+               map_new(&i->place, h->l1_offset, h->l1_entries, i->size, &i->map,
+                       err);
 }
 
 /* A block device tells its size only by its end. */
@@ -80,10 +132,11 @@ bool image_open(int fd, const char *name, enum image_format format,
 
         if (!i)
                 return err_nomem(err);
-        *i = (struct image){.fd = fd, .name = name, .format = format};
+        *i = (struct image){.fd = fd, .format = format};
+        text_escape(name, i->name, sizeof i->name);
         if (!measure(i, err) ||
             (format == IMAGE_QCOW2 && !open_qcow2(i, err))) {
-                err_in_file(err, name);
+                err_in_file(err, i->name);
                 image_close(i);
                 return false;
         }
@@ -96,6 +149,8 @@ void image_close(struct image *i)
         if (!i)
                 return;
         map_free(i->map);
+        map_free(i->state_map);
+        free(i->regions);
         cluster_reader_free(i->clusters);
         extra_fini(&i->extra);
         qcow2_header_fini(&i->header);
@@ -169,16 +224,37 @@ static bool read_padded(struct image *i, uint64_t host, uint8_t *bytes,
 
 /* ---- both ---------------------------------------------------------------- */
 
-bool image_extent(struct image *i, uint64_t offset, uint64_t *len_out,
-                  enum extent_kind *kind_out, struct err *err)
+static bool mapped_extent(struct image *i, uint64_t offset, uint64_t *len_out,
+                          enum extent_kind *kind_out, struct err *err)
 {
         struct mapping m;
 
-        if (i->format == IMAGE_RAW)
-                return raw_extent(i, offset, len_out, kind_out, err);
         TRY(map_find(i->map, offset, &m, err));
         *kind_out = m.kind;
-        *len_out = m.len < i->size - offset ? m.len : i->size - offset;
+        *len_out = m.len;
+        for (int n = 1; n < JOINED && offset + *len_out < i->size; n++) {
+                TRY(map_find(i->map, offset + *len_out, &m, err));
+                if (m.kind != *kind_out)
+                        break;
+                *len_out += m.len;
+        }
+        return true;
+}
+
+bool image_extent(struct image *i, uint64_t offset, uint64_t *len_out,
+                  enum extent_kind *kind_out, struct err *err)
+{
+        struct extent *k = &i->known;
+
+        assert(offset < i->size);
+        if (offset < k->offset || offset - k->offset >= k->len) {
+                k->len = 0;
+                TRY((i->format == IMAGE_RAW ? raw_extent : mapped_extent)(
+                        i, offset, len_out, kind_out, err));
+                *k = (struct extent){offset, *len_out, *kind_out};
+        }
+        *len_out = k->len - (offset - k->offset);
+        *kind_out = k->kind;
         return true;
 }
 
@@ -195,7 +271,25 @@ static bool read_compressed(struct image *i, uint64_t offset,
                             offset & (cluster - 1), bytes, len, err);
 }
 
-/* What a map says of a range; not there is zeros. */
+/* How much of len bytes at offset lies in the file in one piece that begins
+ * with m. */
+static bool contiguous(struct map *map, const struct mapping *m,
+                       uint64_t offset, size_t len, size_t *now,
+                       struct err *err)
+{
+        struct mapping next;
+
+        while (*now < len) {
+                TRY(map_find(map, offset + *now, &next, err));
+                if (next.kind != EXTENT_DATA || next.compressed ||
+                    next.host != m->host + *now)
+                        break;
+                *now = next.len < len - *now ? *now + (size_t)next.len : len;
+        }
+        return true;
+}
+
+/* What a map says of a range; what is not there is zeros. */
 static bool read_mapped(struct image *i, struct map *map, uint64_t offset,
                         uint8_t *bytes, size_t len, struct err *err)
 {
@@ -205,12 +299,15 @@ static bool read_mapped(struct image *i, struct map *map, uint64_t offset,
 
                 TRY(map_find(map, offset, &m, err));
                 now = m.len < len ? (size_t)m.len : len;
-                if (m.kind != EXTENT_DATA)
+                if (m.kind != EXTENT_DATA) {
                         memset(bytes, 0, now);
-                else if (m.compressed)
+                } else if (m.compressed) {
                         TRY(read_compressed(i, offset, &m, bytes, now, err));
-                else
-                        TRY(read_padded(i, m.host, bytes, now, err));
+                } else {
+                        TRY(contiguous(map, &m, offset, len, &now, err));
+                        TRY(io_pread_all(i->fd, bytes, now, m.host, i->name,
+                                         err));
+                }
                 offset += now;
                 bytes += now;
                 len -= now;
@@ -258,24 +355,33 @@ struct image_snapshot image_snapshot_at(const struct image *i, size_t n)
         return i->extra.snapshots[n].shown;
 }
 
+static bool load_state_map(struct image *i, size_t n, struct err *err)
+{
+        const struct extra_snapshot *s = &i->extra.snapshots[n];
+
+        if (i->state_map && i->state_of == n)
+                return true;
+        map_free(i->state_map);
+        i->state_map = NULL;
+        i->state_of = n;
+        return map_new(&i->place, s->l1_offset, s->l1_entries,
+                       s->vm_state_at + s->shown.vm_state_size, &i->state_map,
+                       err);
+}
+
 bool image_vm_state_read(struct image *i, size_t n, uint64_t offset,
                          uint8_t *bytes, size_t len, struct err *err)
 {
         const struct extra_snapshot *s = &i->extra.snapshots[n];
-        unsigned shift =
-                i->header.cluster_bits * 2 - (i->header.extended_l2 ? 4 : 3);
-        uint64_t begin = ((s->shown.disk_size + (1ull << shift) - 1) >> shift)
-                         << shift;
-        struct map *map;
-        bool ok;
 
         if (offset > s->shown.vm_state_size ||
-            len > s->shown.vm_state_size - offset)
-                return err_set(err, ERR_TRUNCATED,
-                               "behind the end of the VM state");
-        TRY(map_new(i->fd, i->name, &i->header, i->file_size, s->l1_offset,
-                    s->l1_entries, &map, err));
-        ok = read_mapped(i, map, begin + offset, bytes, len, err);
-        map_free(map);
-        return ok;
+            len > s->shown.vm_state_size - offset) {
+                err_set(err, ERR_TRUNCATED,
+                        "the VM state ends after %llu bytes",
+                        (unsigned long long)s->shown.vm_state_size);
+                return err_in_file(err, i->name);
+        }
+        return load_state_map(i, n, err) &&
+               read_mapped(i, i->state_map, s->vm_state_at + offset, bytes, len,
+                           err);
 }

@@ -5,12 +5,15 @@
  * QEMU, docs/interop/qcow2.txt; versions 2 and 3.)
  *
  * A qcow2 image is hostile until checked: tables are bounded before memory is
- * allocated, every offset lies in the file, no table is used twice, data does
- * not lie in metadata.  Refused by name: corrupt bit, external data file,
- * encryption, unknown incompatible features (ERR_UNSUPPORTED).  Refcounts are
- * not needed and not read, so that a dirty image is read as it is.
+ * allocated, every offset lies in the file, no table is used twice, neither
+ * tables nor data lie in other tables, reserved bits are not set.  (Errors in
+ * L2 tables are found when these are read.)  Refused by name: corrupt bit,
+ * external data file, encryption, unknown incompatible features
+ * (ERR_UNSUPPORTED).  Refcounts are not needed and not read, so that a dirty
+ * image is read as it is.
  *
- * Memory: the L1 table (at most 32 MiB) and a few cached L2 tables.
+ * Memory: the L1 table (at most 32 MiB) twice, 512 KiB of L2 tables, and three
+ * clusters where they are compressed.
  */
 #ifndef STASIS_QCOW_IMAGE_H
 #define STASIS_QCOW_IMAGE_H
@@ -35,9 +38,11 @@ enum extent_kind {
 
 struct image;
 
-/* fd: borrowed, outlives the image, read with pread only.  name: for errors.
- * A raw image is a file or a block device of any size; its holes are
- * EXTENT_ZERO (it has nothing below).  ERR_CORRUPT, ERR_TRUNCATED,
+/* fd: borrowed, outlives the image, read with pread only (its position moves,
+ * where holes are looked for).  name: for errors, escaped there.
+ * A raw image is a file or a block device of any size, in whole sectors of 512
+ * bytes as a guest sees them; its holes are EXTENT_ZERO (it has nothing
+ * below).  ERR_CORRUPT, ERR_TRUNCATED,
  * ERR_UNSUPPORTED, ERR_LIMIT with the place in the file. */
 bool image_open(int fd, const char *name, enum image_format format,
                 struct image **out, struct err *err);
@@ -62,7 +67,8 @@ bool image_read(struct image *i, uint64_t offset, uint8_t *bytes, size_t len,
 const char *image_backing_name(const struct image *i);
 const char *image_backing_format(const struct image *i);
 
-/* Persistent dirty bitmaps that are valid in the file (autoclear bit set). */
+/* Persistent dirty bitmaps that are valid in the file (autoclear bit set, not
+ * in use). */
 size_t image_bitmaps(const struct image *i);
 const char *image_bitmap_name(const struct image *i, size_t n);
 

@@ -4,41 +4,110 @@
 #include "base/io.h"
 #include "qcow/qcow2_format.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* L2 tables in memory: for reads that jump between a disk's two ends. */
-#define CACHED 4
+/* Pieces of L2 tables in memory, and the most bytes of one: reads may jump
+ * between several places of a disk, and a chain has up to 200 images. */
+#define PIECES      8
+#define PIECE_BYTES (64u << 10)
 
-struct table {
+struct piece {
         uint64_t offset; /* in the file; 0: none */
         uint64_t used;   /* when; the least goes first */
         uint64_t *entries;
 };
 
 struct map {
-        int fd;
-        const char *name;
-        const struct qcow2_header *h;
-        uint64_t file_size, cluster;
-        unsigned bits; /* of an L2 table's index */
-        uint64_t *l1;  /* offsets, flags taken off */
+        struct map_place place;
+        unsigned cluster_bits;
+        uint64_t cluster, size;
+        bool extended;
+        unsigned table_bits;  /* of an index in an L2 table */
+        unsigned piece_bits;  /* of an index in a piece of one */
+        unsigned entry_bytes; /* of an L2 table's entry: 8, or 16 */
+        uint64_t *l1;         /* offsets, flags taken off */
         uint32_t l1_entries;
         uint64_t *tables; /* the offsets that are there, ascending */
         size_t table_count;
-        uint64_t l1_offset;
-        struct table cache[CACHED];
+        struct piece pieces[PIECES];
         uint64_t clock;
 };
 
-static bool bad(const struct map *m, uint64_t at, struct err *err,
-                const char *why)
+static bool bad(const struct map *m, enum status status, uint64_t at,
+                const char *section, const char *why, struct err *err)
 {
-        err_in_file(err, m->name);
-        err_at(err, at);
-        return err_set(err, ERR_CORRUPT, "%s", why);
+        err_set(err, status, "%s", why);
+        err_in_file(err, m->place.name);
+        err_in_section(err, section);
+        return err_at(err, at);
 }
+
+/* ---- what is where in the file ------------------------------------------- */
+
+static int by_offset(const void *a, const void *b)
+{
+        const struct region *x = a, *y = b;
+
+        return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+bool regions_sort(struct region *regions, size_t count, struct err *err)
+{
+        qsort(regions, count, sizeof *regions, by_offset);
+        for (size_t i = 1; i < count; i++) {
+                if (regions[i].offset - regions[i - 1].offset >=
+                    regions[i - 1].bytes)
+                        continue;
+                err_set(err, ERR_CORRUPT,
+                        "two tables of metadata lie over each other");
+                return err_at(err, regions[i].offset);
+        }
+        return true;
+}
+
+/* Whether [offset, offset + bytes), which is in the file, touches a region. */
+static bool in_regions(const struct map *m, uint64_t offset, uint64_t bytes)
+{
+        const struct region *r = m->place.regions;
+        size_t low = 0, high = m->place.region_count;
+
+        /* The first that ends behind offset. */
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+
+                if (r[mid].offset + r[mid].bytes > offset)
+                        high = mid;
+                else
+                        low = mid + 1;
+        }
+        return low < m->place.region_count && r[low].offset < offset + bytes;
+}
+
+static bool in_tables(const struct map *m, uint64_t offset, uint64_t bytes)
+{
+        size_t low = 0, high = m->table_count;
+
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+
+                if (m->tables[mid] + m->cluster > offset)
+                        high = mid;
+                else
+                        low = mid + 1;
+        }
+        return low < m->table_count && m->tables[low] < offset + bytes;
+}
+
+static bool in_file(const struct map *m, uint64_t offset, uint64_t bytes)
+{
+        return offset <= m->place.file_size &&
+               bytes <= m->place.file_size - offset;
+}
+
+/* ---- the L1 table -------------------------------------------------------- */
 
 static int ascending(const void *a, const void *b)
 {
@@ -47,64 +116,42 @@ static int ascending(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-static bool overlaps(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
+static bool check_tables(const struct map *m, struct err *err)
 {
-        return a < b + b_len && b < a + a_len;
-}
+        static const char section[] = "L2 table";
 
-/* Of [host, host + len), in the file: is any of it metadata? */
-static bool in_metadata(const struct map *m, uint64_t host, uint64_t len)
-{
-        size_t low = 0, high = m->table_count;
-
-        if (host < m->cluster ||
-            overlaps(host, len, m->l1_offset, m->l1_entries * 8ull) ||
-            overlaps(host, len, m->h->refcount_offset, m->h->refcount_bytes))
-                return true;
-        /* The first table that ends behind host. */
-        while (low < high) {
-                size_t mid = low + (high - low) / 2;
-
-                if (m->tables[mid] + m->cluster > host)
-                        high = mid;
-                else
-                        low = mid + 1;
-        }
-        return low < m->table_count && m->tables[low] < host + len;
-}
-
-static bool check_tables(struct map *m, struct err *err)
-{
         for (size_t i = 0; i < m->table_count; i++) {
                 uint64_t at = m->tables[i];
 
                 if (at & (m->cluster - 1))
-                        return bad(m, at, err, "an L2 table not at a cluster");
-                if (at > m->file_size || m->cluster > m->file_size - at) {
-                        err_in_file(err, m->name);
-                        err_at(err, at);
-                        return err_set(err, ERR_TRUNCATED,
-                                       "an L2 table behind the file's end");
-                }
+                        return bad(m, ERR_CORRUPT, at, section,
+                                   "it does not begin at a cluster", err);
+                if (!in_file(m, at, m->cluster))
+                        return bad(m, ERR_TRUNCATED, at, section,
+                                   "it lies behind the file's end", err);
                 if (i > 0 && m->tables[i - 1] == at)
-                        return bad(m, at, err, "an L2 table is used twice");
-                if (at < m->cluster ||
-                    overlaps(at, m->cluster, m->l1_offset,
-                             m->l1_entries * 8ull) ||
-                    overlaps(at, m->cluster, m->h->refcount_offset,
-                             m->h->refcount_bytes))
-                        return bad(m, at, err,
-                                   "an L2 table lies in other metadata");
+                        return bad(m, ERR_CORRUPT, at, section,
+                                   "it is used twice", err);
+                if (in_regions(m, at, m->cluster))
+                        return bad(m, ERR_CORRUPT, at, section,
+                                   "it lies in other metadata", err);
         }
         return true;
 }
 
-static bool read_l1(struct map *m, struct err *err)
+static bool read_l1(struct map *m, uint64_t offset, struct err *err)
 {
-        TRY(io_pread_all(m->fd, m->l1, m->l1_entries * 8ull, m->l1_offset,
-                         m->name, err));
+        const uint64_t known = QCOW2_OFFSET_MASK | QCOW2_COPIED;
+
+        TRY(io_pread_all(m->place.fd, m->l1, m->l1_entries * 8ull, offset,
+                         m->place.name, err));
         for (uint32_t i = 0; i < m->l1_entries; i++) {
-                m->l1[i] = be64toh(m->l1[i]) & QCOW2_OFFSET_MASK;
+                uint64_t word = be64toh(m->l1[i]);
+
+                if (word & ~known)
+                        return bad(m, ERR_CORRUPT, offset + i * 8ull,
+                                   "L1 table", "reserved bits are set", err);
+                m->l1[i] = word & QCOW2_OFFSET_MASK;
                 m->table_count += m->l1[i] != 0;
         }
         m->tables = malloc((m->table_count + 1) * sizeof *m->tables);
@@ -118,30 +165,31 @@ static bool read_l1(struct map *m, struct err *err)
         return check_tables(m, err);
 }
 
-bool map_new(int fd, const char *name, const struct qcow2_header *h,
-             uint64_t file_size, uint64_t l1_offset, uint32_t l1_entries,
-             struct map **out, struct err *err)
+bool map_new(const struct map_place *place, uint64_t l1_offset,
+             uint32_t l1_entries, uint64_t size, struct map **out,
+             struct err *err)
 {
         struct map *m = calloc(1, sizeof *m);
+        bool extended = place->h->extended_l2;
+        unsigned bits = place->h->cluster_bits;
 
         if (!m)
                 return err_nomem(err);
         *m = (struct map){
-                .fd = fd,
-                .name = name,
-                .h = h,
-                .file_size = file_size,
-                .cluster = 1ull << h->cluster_bits,
-                .bits = h->cluster_bits - (h->extended_l2 ? 4 : 3),
-                .l1_offset = l1_offset,
+                .place = *place,
+                .cluster_bits = bits,
+                .cluster = 1ull << bits,
+                .size = size,
+                .extended = extended,
+                .entry_bytes = extended ? 16 : 8,
+                .table_bits = bits - (extended ? 4 : 3),
                 .l1_entries = l1_entries,
+                .l1 = malloc(l1_entries * 8ull + 8),
         };
-        m->l1 = malloc(l1_entries * 8ull + 8);
-        if (!m->l1) {
-                map_free(m);
-                return err_nomem(err);
-        }
-        if (!read_l1(m, err)) {
+        m->piece_bits = m->table_bits;
+        while ((uint64_t)m->entry_bytes << m->piece_bits > PIECE_BYTES)
+                m->piece_bits--;
+        if (!(m->l1 || err_nomem(err)) || !read_l1(m, l1_offset, err)) {
                 map_free(m);
                 return false;
         }
@@ -153,8 +201,8 @@ void map_free(struct map *m)
 {
         if (!m)
                 return;
-        for (int i = 0; i < CACHED; i++)
-                free(m->cache[i].entries);
+        for (int i = 0; i < PIECES; i++)
+                free(m->pieces[i].entries);
         free(m->tables);
         free(m->l1);
         free(m);
@@ -163,28 +211,30 @@ void map_free(struct map *m)
 static bool load(struct map *m, uint64_t offset, const uint64_t **out,
                  struct err *err)
 {
-        struct table *t = &m->cache[0];
+        size_t bytes = (size_t)m->entry_bytes << m->piece_bits;
+        struct piece *p = &m->pieces[0];
 
-        for (int i = 0; i < CACHED; i++) {
-                struct table *c = &m->cache[i];
+        for (int i = 0; i < PIECES; i++) {
+                struct piece *known = &m->pieces[i];
 
-                if (c->offset == offset) {
-                        c->used = ++m->clock;
-                        *out = c->entries;
+                if (known->offset == offset) {
+                        known->used = ++m->clock;
+                        *out = known->entries;
                         return true;
                 }
-                if (c->used < t->used)
-                        t = c;
+                if (known->used < p->used)
+                        p = known;
         }
-        if (!t->entries)
-                t->entries = malloc(m->cluster);
-        if (!t->entries)
+        if (!p->entries)
+                p->entries = malloc(bytes);
+        if (!p->entries)
                 return err_nomem(err);
-        t->offset = 0;
-        TRY(io_pread_all(m->fd, t->entries, m->cluster, offset, m->name, err));
-        t->offset = offset;
-        t->used = ++m->clock;
-        *out = t->entries;
+        p->offset = 0;
+        TRY(io_pread_all(m->place.fd, p->entries, bytes, offset, m->place.name,
+                         err));
+        p->offset = offset;
+        p->used = ++m->clock;
+        *out = p->entries;
         return true;
 }
 
@@ -192,43 +242,43 @@ static bool load(struct map *m, uint64_t offset, const uint64_t **out,
 
 struct entry {
         uint64_t word, subclusters;
+        uint64_t at; /* in the file, for errors */
 };
 
-static struct entry entry_at(const struct map *m, const uint64_t *table,
-                             uint64_t index)
+static bool bad_entry(const struct map *m, struct entry e, const char *why,
+                      struct err *err)
 {
-        if (m->h->extended_l2)
-                return (struct entry){be64toh(table[2 * index]),
-                                      be64toh(table[2 * index + 1])};
-        return (struct entry){be64toh(table[index]), 0};
+        return bad(m, ERR_CORRUPT, e.at, "L2 table", why, err);
 }
 
-static bool map_compressed(const struct map *m, uint64_t word,
-                           struct mapping *out, uint64_t within, uint64_t at,
-                           struct err *err)
+static bool map_compressed(const struct map *m, struct entry e, uint64_t within,
+                           struct mapping *out, struct err *err)
 {
-        unsigned shift = 62 - (m->h->cluster_bits - 8);
-        uint64_t host = word & ((1ull << shift) - 1);
-        uint64_t sectors =
-                ((word >> shift) & ((1ull << (m->h->cluster_bits - 8)) - 1)) +
-                1;
+        unsigned count_bits = m->cluster_bits - 8, shift = 62 - count_bits;
+        uint64_t host = e.word & ((1ull << shift) - 1);
+        uint64_t sectors = ((e.word >> shift) & ((1ull << count_bits) - 1)) + 1;
 
-        out->kind = EXTENT_DATA;
-        out->len = m->cluster - within;
-        out->host = host;
-        out->compressed = sectors * 512 - (host & 511);
+        if (e.subclusters)
+                return bad_entry(m, e, "a compressed cluster with subclusters",
+                                 err);
+        if (host >= m->place.file_size)
+                return bad(m, ERR_TRUNCATED, e.at, "L2 table",
+                           "a compressed cluster behind the file's end", err);
+        *out = (struct mapping){
+                .kind = EXTENT_DATA,
+                .len = m->cluster - within,
+                .host = host,
+                .compressed = sectors * 512 - (host & 511),
+        };
         /* The last sector may be cut off by the file's end. */
-        if (host >= m->file_size || host < m->cluster)
-                return bad(m, at, err,
-                           "a compressed cluster that is not in the file");
-        if (out->compressed > m->file_size - host)
-                out->compressed = m->file_size - host;
+        if (out->compressed > m->place.file_size - host)
+                out->compressed = m->place.file_size - host;
         return true;
 }
 
 /* Kind and reach of the subcluster at `within`. */
 static bool map_subclusters(const struct map *m, struct entry e,
-                            uint64_t within, struct mapping *out, uint64_t at,
+                            uint64_t within, struct mapping *out,
                             struct err *err)
 {
         uint64_t size = m->cluster / QCOW2_SUBCLUSTERS;
@@ -237,8 +287,12 @@ static bool map_subclusters(const struct map *m, struct entry e,
         uint32_t zero = (uint32_t)(e.subclusters >> 32);
         bool a = allocated >> i & 1, z = zero >> i & 1;
 
-        if ((allocated & zero) || (allocated && !(e.word & QCOW2_OFFSET_MASK)))
-                return bad(m, at, err, "subclusters that cannot be");
+        if (allocated & zero)
+                return bad_entry(m, e, "a subcluster both of data and of zeros",
+                                 err);
+        if (allocated && !(e.word & QCOW2_OFFSET_MASK))
+                return bad_entry(m, e, "subclusters of data without a place",
+                                 err);
         for (n = i + 1; n < QCOW2_SUBCLUSTERS; n++)
                 if ((allocated >> n & 1) != a || (zero >> n & 1) != z)
                         break;
@@ -248,34 +302,33 @@ static bool map_subclusters(const struct map *m, struct entry e,
 }
 
 static bool map_entry(const struct map *m, struct entry e, uint64_t within,
-                      struct mapping *out, uint64_t at, struct err *err)
+                      struct mapping *out, struct err *err)
 {
         uint64_t host = e.word & QCOW2_OFFSET_MASK;
+        uint64_t known = QCOW2_OFFSET_MASK | QCOW2_COPIED;
 
-        *out = (struct mapping){.len = m->cluster - within};
         if (e.word & QCOW2_COMPRESSED)
-                return map_compressed(m, e.word, out, within, at, err);
-        if (m->h->extended_l2)
-                TRY(map_subclusters(m, e, within, out, at, err));
-        else if (m->h->version > 2 && e.word & QCOW2_ZERO)
+                return map_compressed(m, e, within, out, err);
+        if (m->place.h->version > 2 && !m->extended)
+                known |= QCOW2_ZERO;
+        if (e.word & ~known)
+                return bad_entry(m, e, "reserved bits are set", err);
+        if (host & (m->cluster - 1))
+                return bad_entry(m, e, "data that does not begin at a cluster",
+                                 err);
+        *out = (struct mapping){.len = m->cluster - within};
+        if (m->extended)
+                TRY(map_subclusters(m, e, within, out, err));
+        else if (e.word & QCOW2_ZERO)
                 out->kind = EXTENT_ZERO;
         else
                 out->kind = host ? EXTENT_DATA : EXTENT_ABSENT;
-        if (out->kind != EXTENT_DATA)
-                return true;
-        if (host & (m->cluster - 1))
-                return bad(m, at, err, "data not at a cluster");
-        /* The last cluster need not be whole in the file. */
-        if (host >= m->file_size) {
-                err_in_file(err, m->name);
-                err_at(err, at);
-                return err_set(err, ERR_TRUNCATED,
-                               "data at 0x%llx, behind the file's end",
-                               (unsigned long long)host);
-        }
-        out->host = host + within;
+        if (out->kind == EXTENT_DATA)
+                out->host = host + within;
         return true;
 }
+
+/* ---- many ---------------------------------------------------------------- */
 
 static bool continues(const struct mapping *all, const struct mapping *next)
 {
@@ -284,44 +337,72 @@ static bool continues(const struct mapping *all, const struct mapping *next)
         return all->kind != EXTENT_DATA || all->host + all->len == next->host;
 }
 
+/* QEMU reads zeros where a file ends too early: of an image that was cut off,
+ * that is a damaged disk without a word. */
+static bool check_data(const struct map *m, const struct mapping *d,
+                       struct err *err)
+{
+        uint64_t bytes = d->compressed ? d->compressed : d->len;
+
+        if (!in_file(m, d->host, bytes))
+                return bad(m, ERR_TRUNCATED, d->host, "data",
+                           "it lies behind the file's end", err);
+        if (in_regions(m, d->host, bytes) || in_tables(m, d->host, bytes))
+                return bad(m, ERR_CORRUPT, d->host, "data",
+                           "it lies in metadata", err);
+        return true;
+}
+
+/* Of the L2 table at `table`. */
 static bool find_in_table(struct map *m, uint64_t table, uint64_t offset,
                           struct mapping *out, struct err *err)
 {
-        uint64_t count = 1ull << m->bits, within = offset & (m->cluster - 1);
-        uint64_t i = (offset >> m->h->cluster_bits) & (count - 1);
-        uint64_t width = m->h->extended_l2 ? 16 : 8, reach;
+        uint64_t index =
+                (offset >> m->cluster_bits) & ((1ull << m->table_bits) - 1);
+        uint64_t count = 1ull << m->piece_bits, i = index & (count - 1);
+        uint64_t begin = table + (index - i) * m->entry_bytes;
+        uint64_t within = offset & (m->cluster - 1), reach = 0;
         const uint64_t *entries = NULL;
-        struct mapping next;
 
-        TRY(load(m, table, &entries, err));
-        TRY(map_entry(m, entry_at(m, entries, i), within, out,
-                      table + i * width, err));
-        reach = within + out->len;
-        while (reach % m->cluster == 0 && ++i < count) {
-                TRY(map_entry(m, entry_at(m, entries, i), 0, &next,
-                              table + i * width, err));
-                if (!continues(out, &next))
+        TRY(load(m, begin, &entries, err));
+        do {
+                struct entry e = {.at = begin + i * m->entry_bytes};
+                struct mapping next;
+
+                e.word = be64toh(entries[m->extended ? 2 * i : i]);
+                if (m->extended)
+                        e.subclusters = be64toh(entries[2 * i + 1]);
+                TRY(map_entry(m, e, within, &next, err));
+                if (reach == 0)
+                        *out = next;
+                else if (continues(out, &next))
+                        out->len += next.len;
+                else
                         break;
-                out->len += next.len;
-                reach += next.len;
-        }
-        if (out->kind == EXTENT_DATA &&
-            in_metadata(m, out->host, out->compressed ? 1 : out->len))
-                return bad(m, table, err, "data that lies in metadata");
-        return true;
+                reach = within + next.len;
+                within = 0;
+        } while (reach == m->cluster && ++i < count);
+        if (out->len > m->size - offset)
+                out->len = m->size - offset;
+        return out->kind != EXTENT_DATA || check_data(m, out, err);
 }
 
 bool map_find(struct map *m, uint64_t offset, struct mapping *out,
               struct err *err)
 {
-        unsigned shift = m->h->cluster_bits + m->bits;
-        uint64_t i = offset >> shift, end;
+        unsigned shift = m->cluster_bits + m->table_bits;
+        uint64_t i = offset >> shift;
 
+        assert(offset < m->size);
         if (i < m->l1_entries && m->l1[i])
                 return find_in_table(m, m->l1[i], offset, out, err);
+        *out = (struct mapping){
+                .kind = EXTENT_ABSENT,
+                .len = m->size - offset,
+        };
         while (i < m->l1_entries && !m->l1[i])
                 i++;
-        end = i < m->l1_entries ? i << shift : UINT64_MAX;
-        *out = (struct mapping){.kind = EXTENT_ABSENT, .len = end - offset};
+        if (i < m->l1_entries && (i << shift) - offset < out->len)
+                out->len = (i << shift) - offset;
         return true;
 }

@@ -26,10 +26,11 @@
 #define QCOW2_EXT_END            0u
 #define QCOW2_EXT_BACKING_FORMAT 0xe2792acau
 #define QCOW2_EXT_BITMAPS        0x23852875u
-#define QCOW2_EXT_DATA_FILE      0x44415441u
+#define QCOW2_EXT_FEATURE_NAMES  0x6803f857u
 
 /* Entries of L1 and L2 tables. */
 #define QCOW2_OFFSET_MASK 0x00fffffffffffe00ull
+#define QCOW2_COPIED      (1ull << 63)
 #define QCOW2_COMPRESSED  (1ull << 62)
 #define QCOW2_ZERO        1ull
 
@@ -37,6 +38,7 @@
 
 /* What QEMU refuses to exceed. */
 #define QCOW2_L1_BYTES_MAX     (32u << 20)
+#define QCOW2_REFTABLE_MAX     (8u << 20)
 #define QCOW2_SNAPSHOTS_MAX    65536u
 #define QCOW2_SNAPSHOTS_BYTES  (64u << 20)
 #define QCOW2_SNAPSHOT_EXTRA   1024u
@@ -44,5 +46,7 @@
 #define QCOW2_BITMAPS_BYTES    (64u << 20)
 #define QCOW2_BACKING_NAME_MAX 1023u
 #define QCOW2_BACKING_FORMAT   16u
+/* Of the directory of bitmaps. */
+#define QCOW2_BITMAP_IN_USE 1u
 
 #endif
