@@ -63,22 +63,30 @@ bool behind_new(const char *spool_dir, struct behind **out, struct err *err)
         return true;
 }
 
-/* ".NAME.stasis-XXXXXXXX" beside the image: on the same file system, and where
- * QEMU may open it. */
-static bool name_overlay(struct overlay *o, const char *image, struct err *err)
+/* ".NAME.stasis-XXXXXXXX.qcow2" beside the image: on the same file system, and
+ * where QEMU may open it.  malloc'd. */
+static char *path_beside(const char *image, const char *id)
 {
         const char *slash = strrchr(image, '/');
-        uint32_t id;
+        char *path;
 
-        if (getrandom(&id, sizeof id, 0) != (ssize_t)sizeof id)
+        if (asprintf(&path, "%.*s/.%.200s.stasis-%s.qcow2",
+                     (int)(slash - image), image, slash + 1, id) < 0)
+                return NULL;
+        return path;
+}
+
+static bool name_overlay(struct overlay *o, const char *image, struct err *err)
+{
+        uint32_t random;
+        char id[16];
+
+        if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
                 return err_os(err, errno, "getrandom");
-        snprintf(o->node, sizeof o->node, NODE_PREFIX "%08" PRIx32, id);
-        if (asprintf(&o->path, "%.*s/.%.200s.stasis-%08" PRIx32 ".qcow2",
-                     (int)(slash - image), image, slash + 1, id) < 0) {
-                o->path = NULL;
-                return err_nomem(err);
-        }
-        return true;
+        snprintf(id, sizeof id, "%08" PRIx32, random);
+        snprintf(o->node, sizeof o->node, NODE_PREFIX "%s", id);
+        o->path = path_beside(image, id);
+        return o->path || err_nomem(err);
 }
 
 bool behind_add(struct behind *b, const json_t *disk, struct err *err)
@@ -328,29 +336,96 @@ void behind_free(struct behind *b)
 
 /* ---- after a save that was killed ---------------------------------------- */
 
+static bool is_ours(const char *node)
+{
+        return node && strncmp(node, NODE_PREFIX, strlen(NODE_PREFIX)) == 0;
+}
+
+/* QEMU tells the overlay itself as json:, because it was given no backing
+ * file; what is below it tells where it is. */
 static bool recover_one(struct qmp *q, const json_t *block, struct err *err)
 {
         const char *node = json_text(block, "inserted.node-name");
-        const char *file = json_text(block, "inserted.image.filename");
         const char *below =
+                json_text(block, "inserted.image.backing-image.filename");
+        const char *image =
                 json_text(block, "inserted.image.full-backing-filename");
         CLEANUP_FREE char *path = NULL;
 
-        if (!node || strncmp(node, NODE_PREFIX, strlen(NODE_PREFIX)) != 0)
+        if (!is_ours(node))
                 return true;
-        if (!below)
-                below = json_text(block, "inserted.image.backing-filename");
-        if (!file || !below || !(path = strdup(file)))
+        if (!below || !image || image[0] != '/')
                 return err_set(err, ERR_QEMU,
-                               "QEMU does not say what is below %s", node);
+                               "QEMU does not say what is below %s, a "
+                               "temporary overlay that an earlier save left",
+                               node);
+        path = path_beside(image, node + strlen(NODE_PREFIX));
+        if (!path)
+                return err_nomem(err);
         log_note("an earlier save left the temporary overlay %s: it is "
                  "committed first",
                  path);
-        TRY(commit(q, node, "base", below, err));
-        TRY(qmp_command(q, "blockdev-del",
-                        json_pack("{s:s}", "node-name", node), NULL, NULL,
-                        err));
-        return unlink(path) == 0 || err_os(err, errno, "%s", path);
+        return commit(q, node, "base", below, err);
+}
+
+/* Commits that nobody was left to complete. */
+static bool recover_jobs(struct qmp *q, struct err *err)
+{
+        json_auto_t *jobs = NULL;
+        json_t *job;
+        size_t i;
+
+        TRY(qmp_command(q, "query-block-jobs", NULL, &jobs, NULL, err));
+        json_array_foreach(jobs, i, job)
+        {
+                const char *id = json_text(job, "device");
+
+                if (is_ours(id))
+                        TRY(await_job(q, id, err));
+        }
+        return true;
+}
+
+/* The file of a node that QEMU tells as json:, or by its name.  malloc'd;
+ * NULL: it does not say. */
+static char *file_of(const json_t *node)
+{
+        const char *name = json_text(node, "image.filename");
+        json_auto_t *words = NULL;
+        const char *file;
+
+        if (name && name[0] == '/')
+                return strdup(name);
+        if (!name || strncmp(name, "json:", 5) != 0)
+                return NULL;
+        words = json_loads(name + 5, 0, NULL);
+        file = json_text(words, "file.filename");
+        return file && file[0] == '/' ? strdup(file) : NULL;
+}
+
+/* Made and not yet used, or committed and not yet removed. */
+static bool recover_unused(struct qmp *q, struct err *err)
+{
+        json_auto_t *nodes = NULL;
+        json_t *node;
+        size_t i;
+
+        TRY(qmp_command(q, "query-named-block-nodes", NULL, &nodes, NULL, err));
+        json_array_foreach(nodes, i, node)
+        {
+                const char *name = json_text(node, "node-name");
+                CLEANUP_FREE char *path = NULL;
+
+                if (!is_ours(name))
+                        continue;
+                path = file_of(node);
+                TRY(qmp_command(q, "blockdev-del",
+                                json_pack("{s:s}", "node-name", name), NULL,
+                                NULL, err));
+                if (path && unlink(path) != 0 && errno != ENOENT)
+                        return err_os(err, errno, "%s", path);
+        }
+        return true;
 }
 
 bool behind_recover(struct qmp *q, struct err *err)
@@ -359,10 +434,11 @@ bool behind_recover(struct qmp *q, struct err *err)
         json_t *block;
         size_t i;
 
+        TRY(recover_jobs(q, err));
         TRY(qmp_command(q, "query-block", NULL, &blocks, NULL, err));
         json_array_foreach(blocks, i, block)
         {
                 TRY(recover_one(q, block, err));
         }
-        return true;
+        return recover_unused(q, err);
 }

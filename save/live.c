@@ -123,7 +123,6 @@ static bool learn(struct live *l, struct err *err)
         TRY(birth_describe(l->manifest, "qmp", &l->time, err));
         TRY(identity_describe(l->q, l->options->no_argv ? 0 : l->pid,
                               l->manifest, err));
-        TRY(behind_recover(l->q, err));
         TRY(disks_query(l->q, l->pid, &l->disks, err));
         TRY(put(l->manifest, "disks", json_deep_copy(l->disks), err));
         TRY(disks_select(l->disks, &l->options->disks, &l->stored, err));
@@ -547,6 +546,7 @@ static bool save(struct live *l, struct publish *p, const char *path,
 
         TRY(qmp_connect(l->options->qmp, GREETING_MS, &l->q, err));
         TRY(claim(l, err));
+        TRY(behind_recover(l->q, err));
         TRY(preflight(l->q, l->before, sizeof l->before, err));
         TRY(learn(l, err));
         snprintf(report->before, sizeof report->before, "%s", l->before);
