@@ -32,6 +32,7 @@
 #define ENTRY_COPIED       (1ULL << 63) /* refcount is 1 */
 #define ENTRY_ZERO         1ULL
 #define NO_TABLE           UINT64_MAX
+#define NO_CLUSTER         UINT64_MAX
 #define WRITEBACK_STEP     (16 * MiB)
 
 struct qcow2_writer {
@@ -47,6 +48,10 @@ struct qcow2_writer {
         uint64_t *l1, l1_entries;
         uint64_t *l2, l2_at; /* the table of L1 entry l2_at, or NO_TABLE     */
         uint32_t l2_first, l2_end; /* its entries in use                     */
+        /* Without a backing file: a guest's cluster that is not complete, and
+         * which one (or NO_CLUSTER).  With one: NULL. */
+        uint8_t *partial;
+        uint64_t partial_at;
 };
 
 static uint64_t ceil_div(uint64_t n, uint64_t by)
@@ -131,6 +136,11 @@ static void place_tables(struct qcow2_writer *w, uint64_t l1_offset,
 
 /* ---- making one ------------------------------------------------------- */
 
+static bool has_backing(const struct qcow2_writer_options *o)
+{
+        return o->backing_name && o->backing_name[0];
+}
+
 static bool check_options(const struct qcow2_writer *w,
                           const struct qcow2_writer_options *o, struct err *err)
 {
@@ -170,7 +180,8 @@ static bool set_up(struct qcow2_writer *w, const char *name,
         TRY(make_header(w, o, err));
         w->l1 = calloc(w->l1_entries, sizeof *w->l1);
         w->l2 = calloc(w->l2_entries, sizeof *w->l2);
-        if (!w->l1 || !w->l2)
+        w->partial = has_backing(o) ? NULL : malloc(w->cluster);
+        if (!w->l1 || !w->l2 || (!w->partial && !has_backing(o)))
                 return err_nomem(err);
         return true;
 }
@@ -187,6 +198,7 @@ bool qcow2_writer_new(int fd, const char *name,
         w->fd = fd;
         w->used = 1;
         w->l2_at = NO_TABLE;
+        w->partial_at = NO_CLUSTER;
         if (!set_up(w, name, options, err)) {
                 qcow2_writer_free(w);
                 return false;
@@ -202,6 +214,7 @@ void qcow2_writer_free(struct qcow2_writer *w)
         free(w->name);
         free(w->l1);
         free(w->l2);
+        free(w->partial);
         free(w);
 }
 
@@ -281,29 +294,79 @@ static bool take_range(struct qcow2_writer *w, uint64_t offset, uint64_t len,
         if (offset < w->next)
                 return bad_range(w, offset, len, "not behind the one before it",
                                  err);
-        if ((offset & mask) ||
-            (((offset + len) & mask) && offset + len != w->size))
+        if (!w->partial && ((offset & mask) || (((offset + len) & mask) &&
+                                                offset + len != w->size)))
                 return bad_range(w, offset, len, "not whole clusters", err);
         w->next = offset + len;
         return true;
 }
 
-bool qcow2_writer_data(struct qcow2_writer *w, uint64_t offset,
-                       const uint8_t *bytes, size_t len, struct err *err)
+/* From a cluster's beginning; the last one may be cut by the disk's end. */
+static bool put_clusters(struct qcow2_writer *w, uint64_t offset,
+                         const uint8_t *bytes, size_t len, struct err *err)
 {
         uint64_t at = w->used, count = ceil_div(len, w->cluster);
 
-        TRY(take_range(w, offset, len, err));
         w->used += count;
         TRY(put(w, at, 0, bytes, len, err));
         return map(w, offset / w->cluster, count,
                    at * w->cluster | ENTRY_COPIED, w->cluster, err);
 }
 
+static bool partial_done(struct qcow2_writer *w, struct err *err)
+{
+        uint64_t at = w->partial_at;
+
+        w->partial_at = NO_CLUSTER;
+        return at == NO_CLUSTER ||
+               put_clusters(w, at * w->cluster, w->partial, w->cluster, err);
+}
+
+/* Within one cluster. */
+static bool add_partial(struct qcow2_writer *w, uint64_t offset,
+                        const uint8_t *bytes, size_t len, struct err *err)
+{
+        if (w->partial_at != offset / w->cluster) {
+                TRY(partial_done(w, err));
+                memset(w->partial, 0, w->cluster);
+                w->partial_at = offset / w->cluster;
+        }
+        memcpy(w->partial + offset % w->cluster, bytes, len);
+        return true;
+}
+
+bool qcow2_writer_data(struct qcow2_writer *w, uint64_t offset,
+                       const uint8_t *bytes, size_t len, struct err *err)
+{
+        TRY(take_range(w, offset, len, err));
+        if (!w->partial)
+                return put_clusters(w, offset, bytes, len, err);
+        while (len > 0) {
+                size_t skip = offset % w->cluster, n = len;
+
+                if (skip == 0 && len >= w->cluster) {
+                        n -= len % w->cluster;
+                        TRY(partial_done(w, err));
+                        TRY(put_clusters(w, offset, bytes, n, err));
+                } else {
+                        if (n > w->cluster - skip)
+                                n = w->cluster - skip;
+                        TRY(add_partial(w, offset, bytes, n, err));
+                }
+                offset += n;
+                bytes += n;
+                len -= n;
+        }
+        return true;
+}
+
 bool qcow2_writer_zero(struct qcow2_writer *w, uint64_t offset, uint64_t len,
                        struct err *err)
 {
         TRY(take_range(w, offset, len, err));
+        /* What is not written reads as zeros already. */
+        if (w->partial)
+                return true;
         return map(w, offset / w->cluster, ceil_div(len, w->cluster),
                    ENTRY_ZERO, 0, err);
 }
@@ -375,6 +438,7 @@ bool qcow2_writer_finish(struct qcow2_writer *w, struct err *err)
 {
         uint64_t l1_at, table_at = 0, table_clusters = 0;
 
+        TRY(partial_done(w, err));
         TRY(l2_done(w, err));
         l1_at = w->used;
         w->used += ceil_div(w->l1_entries * 8, w->cluster);

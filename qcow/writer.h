@@ -5,7 +5,8 @@
  * file is no image.  `qemu-img check` finds it clean.
  *
  * Not compressed, no extended L2 entries, no bitmaps, no internal snapshots.
- * Memory: one L2 table and 8 bytes for each L2 table and refcount block.
+ * Memory: one L2 table, one cluster, and 8 bytes for each L2 table and refcount
+ * block.
  */
 #ifndef STASIS_QCOW_WRITER_H
 #define STASIS_QCOW_WRITER_H
@@ -29,9 +30,10 @@ bool qcow2_writer_new(int fd, const char *name,
                       struct qcow2_writer **out, struct err *err);
 void qcow2_writer_free(struct qcow2_writer *w); /* NULL is fine */
 
-/* Ranges ascend and never overlap; each begins and ends at a multiple of the
- * cluster size, or ends at the disk's end; else ERR_CORRUPT: they come from a
- * file. */
+/* Ranges ascend and never overlap, else ERR_CORRUPT: they come from a file.
+ * With a backing file each begins and ends at a multiple of the cluster size,
+ * or ends at the disk's end (also ERR_CORRUPT); without one anywhere, and what
+ * of a cluster no range has is zeros. */
 bool qcow2_writer_data(struct qcow2_writer *w, uint64_t offset,
                        const uint8_t *bytes, size_t len, struct err *err);
 /* Reads as zeros whatever the backing file has. */

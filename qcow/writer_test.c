@@ -2,6 +2,8 @@
 /* What is written, as qemu-img and qemu-io see it. */
 #include "base/test.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -141,6 +143,45 @@ static void qemu_reads_what_was_written(void **state)
 }
 
 /* New tables, new refcounts, copies of clusters with data and with zeros. */
+/* Sectors, in clusters of any size: gaps are zeros. */
+static void without_a_base_ranges_are_of_any_size(void **state)
+{
+        size_t size = 5 * MiB + 1536;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof cluster_sizes / 4; i++) {
+                struct qcow2_writer_options o = {
+                        .size = size, .cluster_size = cluster_sizes[i]};
+                struct qcow2_writer *w;
+                size_t offset = 0;
+                int fd;
+
+                expected = calloc(1, size);
+                srand(42);
+                w = begin(&o, &fd);
+                while (offset < size) {
+                        size_t len = (size_t)(rand() % 4 ? rand() % 20
+                                                         : rand() % 999) *
+                                     512;
+
+                        if (len > size - offset)
+                                len = size - offset;
+                        if (rand() % 3 == 0)
+                                zero(w, offset, len);
+                        else if (rand() % 2)
+                                data(w, offset, len);
+                        offset += len;
+                }
+                end(w, &fd);
+                save_file("raw", expected, size);
+                assert_int_equal(
+                        run("qemu-img compare -q -f qcow2 -F raw image raw"),
+                        0);
+                free(expected);
+                unlink("image");
+        }
+}
+
 static void qemu_writes_to_it_and_it_stays_clean(void **state)
 {
         (void)state;
@@ -318,11 +359,14 @@ static void ranges_that_do_not_fit_are_refused(void **state)
                 {5 * 4096, UINT64_MAX - 4095},
         };
         struct qcow2_writer_options o = {.size = 40960 + 512,
-                                         .cluster_size = 4096};
+                                         .cluster_size = 4096,
+                                         .backing_name = "base",
+                                         .backing_format = "qcow2"};
         struct qcow2_writer *w;
         int fd;
 
         (void)state;
+        assert_int_equal(run("qemu-img create -q -f qcow2 base 1M"), 0);
         expected = calloc(1, 65536);
         w = begin(&o, &fd);
         data(w, 2 * 4096, 4096);
@@ -362,6 +406,49 @@ static void unfinished_it_is_no_image(void **state)
         free(expected);
 }
 
+/* At each place where room can end. */
+static void where_room_ends_there_is_no_image(void **state)
+{
+        struct qcow2_writer_options o = {.size = MiB, .cluster_size = 4096};
+        struct rlimit before, limit;
+        rlim_t room;
+
+        (void)state;
+        signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+        expected = calloc(1, MiB);
+        fill(expected, MiB, 5);
+        for (room = 0;; room += 2048) {
+                struct err err = ERR_INIT;
+                struct qcow2_writer *w;
+                uint8_t magic[4] = {0};
+                int fd;
+                bool ok;
+
+                limit = before;
+                limit.rlim_cur = room;
+                assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+                w = begin(&o, &fd);
+                ok = true;
+                for (uint64_t at = 0; ok && at < 32768; at += 8192)
+                        ok = qcow2_writer_data(w, at, expected, 4096, &err);
+                ok = ok && qcow2_writer_finish(w, &err);
+                setrlimit(RLIMIT_FSIZE, &before);
+                qcow2_writer_free(w);
+                assert_true(pread(fd, magic, 4, 0) >= 0);
+                close(fd);
+                unlink("image");
+                assert_int_equal(ok, memcmp(magic, "QFI\xfb", 4) == 0);
+                if (ok)
+                        break;
+                assert_int_equal(err.status, ERR_IO);
+                assert_string_equal(err.file, "image");
+        }
+        /* Header, data, L2, L1, refcounts, their table. */
+        assert_int_equal(room, (1 + 4 + 1 + 1 + 1 + 1) * 4096);
+        free(expected);
+}
+
 static void a_write_that_fails_is_told(void **state)
 {
         struct qcow2_writer_options o = {.size = MiB, .cluster_size = 4096};
@@ -382,6 +469,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 IN_DIR(qemu_reads_what_was_written),
+                IN_DIR(without_a_base_ranges_are_of_any_size),
                 IN_DIR(qemu_writes_to_it_and_it_stays_clean),
                 IN_DIR(backing_name_and_format_are_kept),
                 IN_DIR(an_image_without_data_is_one),
@@ -390,6 +478,7 @@ int main(void)
                 IN_DIR(what_no_image_can_be_is_refused),
                 IN_DIR(ranges_that_do_not_fit_are_refused),
                 IN_DIR(unfinished_it_is_no_image),
+                IN_DIR(where_room_ends_there_is_no_image),
                 IN_DIR(a_write_that_fails_is_told),
         };
 
