@@ -6,6 +6,7 @@
 #include "format/manifest.h"
 #include "format/zeros.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,17 @@ static bool add(struct disk_walk *w, uint64_t offset, uint64_t length,
         return true;
 }
 
+static bool next_zeros(struct disk_walk *w, struct err *err)
+{
+        char name[600], shown[320];
+
+        if (zeros_next(w->zeros, w->zeros_len, &w->zeros_pos, &w->zeros_end,
+                       &w->zero_offset, &w->zero_length, err))
+                return true;
+        snprintf(name, sizeof name, "%s/zeros", current(w)->dir);
+        return err_in_section(err, text_escape(name, shown, sizeof shown));
+}
+
 /* Zero extents that begin before `until`. */
 static bool pass_zeros(struct disk_walk *w, uint64_t until, struct err *err)
 {
@@ -57,9 +69,7 @@ static bool pass_zeros(struct disk_walk *w, uint64_t until, struct err *err)
                 if (w->zero)
                         TRY(w->zero(w->arg, w->zero_offset, w->zero_length,
                                     err));
-                TRY(zeros_next(w->zeros, w->zeros_len, &w->zeros_pos,
-                               &w->zeros_end, &w->zero_offset, &w->zero_length,
-                               err));
+                TRY(next_zeros(w, err));
         }
         return true;
 }
@@ -112,8 +122,7 @@ bool disk_walk_zeros(struct disk_walk *w, const char *dir, const uint8_t *text,
         w->zeros_len = len;
         w->zeros_pos = 0;
         current(w)->zeros = true;
-        TRY(zeros_next(w->zeros, len, &w->zeros_pos, &w->zeros_end,
-                       &w->zero_offset, &w->zero_length, err));
+        TRY(next_zeros(w, err));
         return w->zero_length > 0 || corrupt(err, "an empty list");
 }
 

@@ -142,7 +142,7 @@ resume() {
 
 # gone PID: it runs no more (nobody may have collected it yet).
 gone() {
-        [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"
+        [ ! -e "/proc/$1" ] || grep -qs '^State:.Z' "/proc/$1/status"
 }
 
 # stop PID...: kills them, hard, and waits until they are gone.

@@ -197,13 +197,14 @@ vmdesc() {
 }
 
 state() {
+        local also=
+        [ -z "${disks:-}" ] || also=", \"disks\": [$disks]"
         put stasis/state.json << END
 {
  "devices": [{"idstr": "timer", "instance_id": 0, "version_id": 2, "item": 4,
   "bytes": 32}],
  "absent": [],
- "totals": {"chunks": 7, "raw_bytes": 0, "stored_bytes": 0}${disks:+,
- "disks": [$disks]}
+ "totals": {"chunks": 7, "raw_bytes": 0, "stored_bytes": 0}$also
 }
 END
 }
@@ -222,9 +223,9 @@ end_items() {
 
 # zeros DIR OFFSET LENGTH...: the list of an overlay's zero extents.
 zeros() {
-        local dir=$1
+        local of=$1
         shift
-        printf '%016x %016x\n' "$@" | put "$dir/zeros"
+        printf '%016x %016x\n' "$@" | put "$of/zeros"
 }
 
 # An overlay of 2 MiB in clusters of 4 KiB, and a disk of 64 KiB in full.
