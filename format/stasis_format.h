@@ -23,8 +23,8 @@
 #define PAGE_SIZE_MIN 256
 #define PAGE_SIZE_MAX 65536
 
-/* Of a stored disk, bytes: qcow2's largest cluster. */
-#define DISK_GRANULARITY_MAX (2 * 1024 * 1024)
+/* Of a stored disk, bytes: a chunk's.  (qcow2 has clusters of 2 MiB, too.) */
+#define DISK_GRANULARITY_MAX (1024 * 1024)
 
 /* tar */
 #define TAR_BLOCK    512

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "save/disk_files.h"
 
+#include "base/limits.h"
 #include "base/text.h"
 
 #include <string.h>
@@ -103,6 +104,8 @@ static bool read_files(void *arg, uint64_t offset, uint8_t *bytes, size_t len,
 void disk_files_source(struct chain *chain, bool overlay, struct files *files,
                        struct disk_source *out)
 {
+        uint32_t own = image_granularity(chain->files[0].image);
+
         *files = (struct files){
                 .chain = chain,
                 .layers = overlay ? 1 : chain->count,
@@ -110,9 +113,9 @@ void disk_files_source(struct chain *chain, bool overlay, struct files *files,
         *out = (struct disk_source){
                 .arg = files,
                 .size = chain_size(chain),
-                .granularity =
-                        overlay ? image_granularity(chain->files[0].image)
-                                : FULL_GRANULARITY,
+                .granularity = !overlay           ? FULL_GRANULARITY
+                               : own < CHUNK_SIZE ? own
+                                                  : (uint32_t)CHUNK_SIZE,
                 .extent = overlay ? overlay_extent : full_extent,
                 .read = read_files,
         };

@@ -13,7 +13,8 @@ struct disk_source {
         void *arg;
         uint64_t size;        /* virtual size, bytes                         */
         uint32_t granularity; /* extents begin and end at multiples of it, or
-                                 at the disk's end; 512 to 2 MiB             */
+                                 at the disk's end; 512 to CHUNK_SIZE, so that
+                                 chunks do, too                              */
         /* What is at offset < size, and how far it reaches (> 0, at most to the
          * end).  EXTENT_ABSENT: the backing file's (of a disk in full: zeros).
          */

@@ -18,7 +18,8 @@ dir=$(cd "$1" && pwd)
 
 # With what they depend on; a name that a kernel lacks is built in.
 modules="virtio_pci virtio_blk virtio_scsi virtio_net virtio-rng sd_mod ata_piix
-        ahci e1000 uhci-hcd ehci-pci xhci-pci usb-storage crc32c_generic ext4"
+        ahci e1000 uhci-hcd ehci-pci xhci-pci usb-storage crc32c_generic ext4
+        efivarfs"
 
 # kernel_package META: the kernel that the package META stands for now.
 kernel_package() {
