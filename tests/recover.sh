@@ -27,4 +27,13 @@ recover() {
         follow "$1" Unpack > /dev/null || fail "unpacking by hand"
         follow "$1" RAM || fail "recovering RAM by hand"
         follow "$1" "other items" || fail "recovering the items by hand"
+        # An overlay is put over a raw copy of its base.
+        mkdir -p recovered/disk
+        local base
+        for base in disk/*; do
+                [ ! -e "${base#disk/}.base" ] ||
+                        cp --sparse=always "${base#disk/}.base" \
+                                "recovered/$base.img"
+        done
+        follow "$1" Disks || fail "recovering disks by hand"
 }

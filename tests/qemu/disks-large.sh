@@ -46,9 +46,9 @@ for n in 1 2; do
         for f in disk$n new$n; do
                 qemu-img map --output=json -f qcow2 $f.qcow2 |
                         jq -r '.[] | "\(.length) \(.depth)\(.zero)\(.data)"' |
-                        awk '$2 != kind { if (NR > 1) print len, kind
+                        awk '$2 != kind { if (NR > 1) printf "%.0f %s\n", len, kind
                                         kind = $2; len = 0 }
-                                { len += $1 } END { print len, kind }' > $f.map
+                                { len += $1 } END { printf "%.0f %s\n", len, kind }' > $f.map
         done
         cmp disk$n.map new$n.map || fail "extents of disk $n"
 done
