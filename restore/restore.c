@@ -74,10 +74,11 @@ static void cleanup_target(struct target **t)
         target_free(*t);
 }
 
+/* *disks: let go of, and NULL, from the moment on in which the guest may run.
+ */
 static bool into_target(struct reader *r, const struct restore_options *options,
-                        char *const *command,
-                        const struct restored_disks *disks, bool null_stdin,
-                        bool *ran, int *exit_code, struct err *err)
+                        char *const *command, struct restored_disks **disks,
+                        bool null_stdin, int *exit_code, struct err *err)
 {
         CLEANUP(cleanup_target) struct target *t = NULL;
         struct target_options o = {
@@ -92,12 +93,12 @@ static bool into_target(struct reader *r, const struct restore_options *options,
         char state[32];
         bool paused;
 
-        TRY(check_init(&c, options->force, options->force_count, disks, err));
+        TRY(check_init(&c, options->force, options->force_count, *disks, err));
         TRY(target_open(&o, &t, &paused, err));
         TRY(target_check(t, r, &c, err));
         TRY(target_load(t, r, &c, options->spool_dir, options->progress,
                         &stream_bytes, err));
-        *ran = true;
+        restored_disks_free(steal(*disks));
         TRY(target_go(t, shall_run(r) && !paused && !options->paused, state,
                       err));
         progress_pause(options->progress);
@@ -177,7 +178,7 @@ static bool into(struct reader *r, int in_fd, const char *in_name,
         struct restored_disks *disks = NULL;
         CLEANUP_FREE char **recorded = NULL;
         char *const *command = options->command;
-        bool ok, ran = false;
+        bool ok;
 
         tell_age(reader_manifest(r));
         if (options->to)
@@ -193,10 +194,9 @@ static bool into(struct reader *r, int in_fd, const char *in_name,
                 command = recorded;
         }
         ok = make_disks(r, in_fd, in_name, options, &disks, err) &&
-             into_target(r, options, command, disks,
-                         reader_is_pipe(r) || spooled, &ran, exit_code, err);
-        if (!ok && !ran)
-                restored_disks_undo(disks);
+             into_target(r, options, command, &disks,
+                         reader_is_pipe(r) || spooled, exit_code, err);
+        restored_disks_undo(disks);
         restored_disks_free(disks);
         return ok;
 }

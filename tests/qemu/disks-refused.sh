@@ -79,7 +79,8 @@ say "restored onto its own disk, unchanged: fine; a second time: it changed"
 qemu-img info disk.qcow2 > /dev/null
 rm -f disk2.qcow2
 start vm "${machine[@]}" -drive "$(disk disk.qcow2)"
-try save "$STASIS" save --qmp vm.qmp --quit --disks=overlay --force vm.stasis
+try save "$STASIS" save --qmp vm.qmp --quit --disks=overlay --digest-bases \
+        --force vm.stasis
 within 10 gone "$pid" || fail "QEMU did not end"
 resume vm vm.stasis -- "${machine[@]}" -drive "$(disk disk.qcow2)"
 stop "$pid" "$keeper"
@@ -96,6 +97,11 @@ cp base.img kept.img
 printf '\1' | dd of=base.img bs=1 seek=$((1048576 + 1024 + 0xe8)) conv=notrunc \
         status=none
 refused 4 'base.img: .*not the base that disk d1 was saved on' --disk d1=new.qcow2
+cp kept.img base.img
+# A byte that no sample has: the digest of everything does.
+printf '\1' | dd of=base.img bs=1 seek=31657280 conv=notrunc status=none
+refused 4 'base.img: .*not the base that disk d1 was saved on' --disk d1=new.qcow2
+cat message
 cp kept.img base.img
 truncate -s 97M base.img
 refused 4 'base.img: .*not the base that disk d1 was saved on' --disk d1=new.qcow2
