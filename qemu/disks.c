@@ -104,6 +104,32 @@ static bool add_bitmaps(const json_t *inserted, json_t *disk, struct err *err)
                put(disk, "bitmaps", json_incref(names), err);
 }
 
+static const char *text(const json_t *disk, const char *key)
+{
+        const char *s = json_string_value(json_object_get(disk, key));
+
+        return s ? s : "";
+}
+
+/* As the operator knows it: the id of the drive or of the device, whose part
+ * "virtio-backend" may be what has the disk. */
+static bool add_name(json_t *disk, struct err *err)
+{
+        static const char prefix[] = "/machine/peripheral/";
+        const char *name = text(disk, "device"), *qdev = text(disk, "qdev");
+        size_t len = strlen(name);
+
+        if (len == 0 && strncmp(qdev, prefix, sizeof prefix - 1) == 0) {
+                name = qdev + sizeof prefix - 1;
+                len = strcspn(name, "/");
+        }
+        if (len == 0) {
+                name = text(disk, "node");
+                len = strlen(name);
+        }
+        return len == 0 || put(disk, "name", json_stringn(name, len), err);
+}
+
 static bool add_disk(const json_t *block, pid_t pid, json_t *list,
                      struct err *err)
 {
@@ -117,9 +143,12 @@ static bool add_disk(const json_t *block, pid_t pid, json_t *list,
         TRY(copy(disk, "device", block, "device", err));
         TRY(copy(disk, "qdev", block, "qdev", err));
         TRY(copy(disk, "node", inserted, "node-name", err));
+        TRY(add_name(disk, err));
         TRY(put(disk, "read_only", json_boolean(json_is_true(ro)), err));
         TRY(copy(disk, "removable", block, "removable", err));
         TRY(copy(disk, "format", inserted, "drv", err));
+        if (json_is_true(json_object_get(inserted, "encrypted")))
+                TRY(put(disk, "encrypted", json_true(), err));
         TRY(copy(disk, "virtual_size", image, "virtual-size", err));
         TRY(add_chain(image, pid, disk, err));
         TRY(add_bitmaps(inserted, disk, err));
@@ -141,23 +170,9 @@ bool disks_query(struct qmp *q, pid_t pid, json_t **out, struct err *err)
         return list || err_nomem(err);
 }
 
-static const char *text(const json_t *disk, const char *key)
-{
-        const char *s = json_string_value(json_object_get(disk, key));
-
-        return s ? s : "";
-}
-
 const char *disk_name(const json_t *disk)
 {
-        static const char prefix[] = "/machine/peripheral/";
-        const char *qdev = text(disk, "qdev");
-
-        if (text(disk, "device")[0])
-                return text(disk, "device");
-        if (strncmp(qdev, prefix, sizeof prefix - 1) == 0)
-                return qdev + sizeof prefix - 1;
-        return text(disk, "node")[0] ? text(disk, "node") : "a disk";
+        return text(disk, "name")[0] ? text(disk, "name") : "a disk";
 }
 
 const json_t *disks_counterpart(const json_t *list, const json_t *disk,

@@ -517,9 +517,12 @@ int qmp_fd(const struct qmp *q)
         return q->fd;
 }
 
-void qmp_steadfast(struct qmp *q, bool on)
+bool qmp_steadfast(struct qmp *q, bool on)
 {
+        bool was = q->steadfast;
+
         q->steadfast = on;
+        return was;
 }
 
 const char *qmp_version(const struct qmp *q)

@@ -32,7 +32,8 @@ bool qmp_attach(int fd, const char *name, unsigned greeting_ms,
                 struct qmp **out, struct err *err);
 void qmp_close(struct qmp *q);
 int qmp_fd(const struct qmp *q);
-void qmp_steadfast(struct qmp *q, bool on);
+/* Returns what it was. */
+bool qmp_steadfast(struct qmp *q, bool on);
 
 /* "7.2.22", and as 70222. */
 const char *qmp_version(const struct qmp *q);

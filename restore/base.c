@@ -94,10 +94,12 @@ static bool open_given(const struct disk_info *disk, const char *given,
 {
         const json_t *base =
                 json_array_get(json_object_get(disk->json, "chain"), 1);
-        enum image_format format = IMAGE_RAW;
+        const char *name = base ? json_text(base, "format") : NULL;
+        enum image_format format;
 
-        if (base)
-                TRY(format_at(base, &format, err));
+        /* What was on the network, or of another format, is given raw. */
+        if (!name || !image_format_named(name, &format))
+                format = IMAGE_RAW;
         return chain_resolve(given, format, out, err) ||
                not_there(disk, given, err);
 }

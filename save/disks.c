@@ -10,11 +10,15 @@
 #include "qcow/chain.h"
 #include "qcow/lock.h"
 #include "qemu/disks.h"
+#include "qemu/export.h"
+#include "qemu/identity.h"
 #include "save/behind.h"
 #include "save/disk_files.h"
+#include "save/disk_nbd.h"
 #include "save/disk_store.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,13 +31,16 @@
 struct disk {
         json_t *json; /* borrowed: the list's entry */
         bool overlay;
-        struct chain *chain; /* NULL after disks_release */
+        bool asks_qemu;      /* it reads the disk for us */
+        struct chain *chain; /* NULL after disks_release, or then */
 };
 
 struct disks {
         struct disk *list;
         size_t count;
         bool digest_bases;
+        bool can_ask; /* QEMU has been found able to read for us */
+        struct qmp *q;
         uint64_t data_bytes;
 };
 
@@ -79,9 +86,13 @@ static bool is_mode(const char *mode)
         return strcmp(mode, "overlay") == 0 || strcmp(mode, "full") == 0;
 }
 
+/* An external data file, which has no format of its own, is none. */
 static bool has_backing(const json_t *disk)
 {
-        return json_array_size(json_object_get(disk, "chain")) > 1;
+        const json_t *images = json_object_get(disk, "chain");
+
+        return text(json_array_get(images, 1), "format")[0] ||
+               json_array_size(images) > 2;
 }
 
 /* What --disk says of this disk; NULL: nothing. */
@@ -175,8 +186,49 @@ static bool mark(struct disks *d, struct disk *disk, const char *mode,
         return put(disk->json, "dir", json_string(dir), err);
 }
 
-bool disks_select(json_t *list, const struct disks_options *options,
-                  struct disks **out, struct err *err)
+/* Not a file of ours to read, or not of a kind that we can. */
+static bool is_foreign(const struct err *err)
+{
+        return err->status == ERR_UNSUPPORTED || err->os == EACCES ||
+               err->os == EPERM || err->os == ENOENT;
+}
+
+static bool ask_qemu(struct disks *d, struct disk *disk, struct err *why,
+                     struct err *err)
+{
+        char line[1024], shown[200];
+
+        text_escape(disk_name(disk->json), shown, sizeof shown);
+        log_note("disk %s: %s: QEMU reads it", shown,
+                 err_line(why, line, sizeof line));
+        if (json_is_true(json_object_get(disk->json, "encrypted")))
+                log_warn("disk %s is encrypted; its content in the snapshot "
+                         "is not",
+                         shown);
+        if (!d->can_ask)
+                TRY(export_possible(d->q, err));
+        d->can_ask = true;
+        disk->asks_qemu = true;
+        return true;
+}
+
+static bool open_disk(struct disks *d, struct disk *disk, bool behind,
+                      struct err *err)
+{
+        struct err why = ERR_INIT;
+
+        if (disk_files_open(disk->json, &disk->chain, &why))
+                return true;
+        if (behind || !is_foreign(&why)) {
+                *err = why;
+                return false;
+        }
+        return ask_qemu(d, disk, &why, err);
+}
+
+bool disks_select(struct qmp *q, json_t *list,
+                  const struct disks_options *options, struct disks **out,
+                  struct err *err)
 {
         struct disks *d = calloc(1, sizeof *d);
         json_t *json;
@@ -185,6 +237,7 @@ bool disks_select(json_t *list, const struct disks_options *options,
 
         if (!d)
                 return err_nomem(err);
+        d->q = q;
         d->digest_bases = options->digest_bases;
         d->list = calloc(json_array_size(list) + 1, sizeof *d->list);
         ok = d->list ? check_chosen(list, options, err) : err_nomem(err);
@@ -198,7 +251,7 @@ bool disks_select(json_t *list, const struct disks_options *options,
                 disk->json = json;
                 d->count++;
                 ok = mark(d, disk, mode, err) &&
-                     (disk_files_open(json, &disk->chain, err) ||
+                     (open_disk(d, disk, options->behind, err) ||
                       about(json, err));
         }
         if (!ok) {
@@ -269,30 +322,143 @@ static bool pin_bases(const struct disks *d, struct disk *disk, struct err *err)
         return true;
 }
 
-static bool store(struct disks *d, size_t n, struct writer *w, uint64_t tag,
-                  struct behind *behind, struct progress *progress,
-                  struct err *err)
+static bool store(struct disks *d, struct disk *disk,
+                  const struct disk_source *source, struct writer *w,
+                  uint64_t tag, struct progress *progress, struct err *err)
 {
-        struct disk *disk = &d->list[n];
-        struct disk_source source, below;
         struct disk_totals totals;
-        struct files files;
+
+        TRY(put(disk->json, "virtual_size",
+                json_integer((json_int_t)source->size), err));
+        TRY(put(disk->json, "granularity",
+                json_integer((json_int_t)source->granularity), err));
+        TRY(disk_store(w, text(disk->json, "dir"), source, disk->overlay, tag,
+                       progress, &totals, err));
+        d->data_bytes += totals.data_bytes;
+        return true;
+}
+
+/* False without err: QEMU is to be asked. */
+static bool load_files(struct disks *d, struct disk *disk, bool behind,
+                       struct err *err)
+{
+        struct err why = ERR_INIT;
 
         for (size_t i = 0; i < disk->chain->count; i++)
                 TRY(hold(&disk->chain->files[i], err));
-        TRY(chain_load(disk->chain, err));
+        if (chain_load(disk->chain, &why))
+                return true;
+        if (behind || !is_foreign(&why)) {
+                *err = why;
+                return false;
+        }
+        /* QEMU takes its own locks to read it. */
+        chain_close(disk->chain);
+        disk->chain = NULL;
+        ask_qemu(d, disk, &why, err);
+        return false;
+}
+
+static bool store_files(struct disks *d, size_t n, struct writer *w,
+                        uint64_t tag, struct behind *behind,
+                        struct progress *progress, struct err *err)
+{
+        struct disk *disk = &d->list[n];
+        struct disk_source source, below;
+        struct files files;
+
         disk_files_source(disk->chain, disk->overlay, &files, &below);
         source = below;
         if (behind)
                 behind_source(behind, n, &below, &source);
-        TRY(put(disk->json, "virtual_size",
-                json_integer((json_int_t)source.size), err));
-        TRY(put(disk->json, "granularity",
-                json_integer((json_int_t)source.granularity), err));
-        TRY(disk_store(w, text(disk->json, "dir"), &source, disk->overlay, tag,
-                       progress, &totals, err));
-        d->data_bytes += totals.data_bytes;
+        TRY(store(d, disk, &source, w, tag, progress, err));
         return !disk->overlay || pin_bases(d, disk, err);
+}
+
+/* ---- what QEMU reads for us ---------------------------------------------- */
+
+/* The node that an image of the chain is; false: not found. */
+static bool find_node(const json_t *nodes, const json_t *image, char name[64])
+{
+        const json_t *node;
+        size_t i;
+
+        json_array_foreach(nodes, i, node)
+        {
+                const char *file = json_text(node, "image.filename");
+
+                if (!file || strcmp(file, text(image, "name")) != 0 ||
+                    strcmp(text(node, "drv"), text(image, "format")) != 0)
+                        continue;
+                snprintf(name, 64, "%s", text(node, "node-name"));
+                return true;
+        }
+        return false;
+}
+
+static bool pin_node(const struct disks *d, json_t *image, const char *node,
+                     struct err *err)
+{
+        struct disk_source source;
+        struct disk_nbd *nbd;
+        json_t *pin = NULL;
+        bool ok;
+
+        TRY(disk_nbd_open(d->q, node, false, &nbd, &source, err));
+        ok = pin_take(source.read, source.arg, source.size, d->digest_bases,
+                      &pin, err);
+        disk_nbd_close(nbd);
+        return ok && put(image, "pin", pin, err);
+}
+
+static bool pin_nodes(const struct disks *d, struct disk *disk, struct err *err)
+{
+        json_t *image, *images = json_object_get(disk->json, "chain");
+        json_auto_t *nodes = NULL;
+        char name[64], shown[300];
+        size_t i;
+
+        TRY(qmp_ask(d->q, "query-named-block-nodes",
+                    json_pack("{s:b}", "flat", 1), &nodes, err));
+        json_array_foreach(images, i, image)
+        {
+                if (i == 0 || !text(image, "format")[0])
+                        continue;
+                text_escape(text(image, "name"), shown, sizeof shown);
+                if (find_node(nodes, image, name))
+                        TRY(pin_node(d, image, name, err));
+                else
+                        log_warn("%s: QEMU does not say which node it is: a "
+                                 "restore will not notice if it has changed",
+                                 shown);
+        }
+        return true;
+}
+
+static bool store_asked(struct disks *d, struct disk *disk, struct writer *w,
+                        uint64_t tag, struct progress *progress,
+                        struct err *err)
+{
+        struct disk_source source;
+        struct disk_nbd *nbd;
+        bool ok;
+
+        TRY(disk_nbd_open(d->q, text(disk->json, "node"), disk->overlay, &nbd,
+                          &source, err));
+        ok = store(d, disk, &source, w, tag, progress, err);
+        disk_nbd_close(nbd);
+        return ok && (!disk->overlay || pin_nodes(d, disk, err));
+}
+
+static bool store_one(struct disks *d, size_t n, struct writer *w, uint64_t tag,
+                      struct behind *behind, struct progress *progress,
+                      struct err *err)
+{
+        struct disk *disk = &d->list[n];
+
+        if (!disk->asks_qemu && load_files(d, disk, behind, err))
+                return store_files(d, n, w, tag, behind, progress, err);
+        return disk->asks_qemu && store_asked(d, disk, w, tag, progress, err);
 }
 
 bool disks_behind(const struct disks *d, struct behind *b, struct err *err)
@@ -315,7 +481,7 @@ bool disks_store(struct disks *d, struct writer *w, uint64_t tag,
         if (d->count > 0)
                 progress_phase(progress, "saving disks", total);
         for (size_t i = 0; i < d->count; i++)
-                if (!store(d, i, w, tag, behind, progress, err))
+                if (!store_one(d, i, w, tag, behind, progress, err))
                         return about(d->list[i].json, err);
         return true;
 }

@@ -26,11 +26,14 @@ struct disks_options {
 
 struct disks;
 struct behind;
+struct qmp;
 
-/* list: as qemu/disks.h made it, outlives the disks; the entries of disks that
- * are to be stored get "stored", "name" and "dir".  Opens files, reads none. */
-bool disks_select(json_t *list, const struct disks_options *options,
-                  struct disks **out, struct err *err);
+/* list: as qemu/disks.h made it, outlives the disks, as q does; the entries of
+ * disks that are to be stored get "stored", "name" and "dir".  Opens files,
+ * reads none.  What stasis cannot read, QEMU will (save/disk_nbd.h). */
+bool disks_select(struct qmp *q, json_t *list,
+                  const struct disks_options *options, struct disks **out,
+                  struct err *err);
 size_t disks_count(const struct disks *d);
 /* Adds each to b, in the order of disks_store. */
 bool disks_behind(const struct disks *d, struct behind *b, struct err *err);

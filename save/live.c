@@ -22,6 +22,7 @@
 #include "format/manifest.h"
 #include "save/behind.h"
 #include "qemu/disks.h"
+#include "qemu/export.h"
 #include "qemu/identity.h"
 #include "qemu/outside.h"
 #include "qemu/settings.h"
@@ -125,7 +126,7 @@ static bool learn(struct live *l, struct err *err)
                               l->manifest, err));
         TRY(disks_query(l->q, l->pid, &l->disks, err));
         TRY(put(l->manifest, "disks", json_deep_copy(l->disks), err));
-        TRY(disks_select(l->disks, &l->options->disks, &l->stored, err));
+        TRY(disks_select(l->q, l->disks, &l->options->disks, &l->stored, err));
         TRY(outside_find(l->q, l->manifest, l->disks, l->options->quit,
                          l->warnings, err));
         TRY(sum_ram(l, err));
@@ -547,6 +548,7 @@ static bool save(struct live *l, struct publish *p, const char *path,
         TRY(qmp_connect(l->options->qmp, GREETING_MS, &l->q, err));
         TRY(claim(l, err));
         TRY(behind_recover(l->q, err));
+        TRY(export_recover(l->q, l->pid, err));
         TRY(preflight(l->q, l->before, sizeof l->before, err));
         TRY(learn(l, err));
         snprintf(report->before, sizeof report->before, "%s", l->before);
