@@ -145,6 +145,7 @@ check-long: build-tests guest
 # Beside QEMU's own ways to save and load, in one run.
 bench: build-tests
 	@STASIS=$(abspath $(PROGRAM)) TOOLS=$(abspath $(BUILD)/tests/tool) bench/peers.sh
+	@STASIS=$(abspath $(PROGRAM)) TOOLS=$(abspath $(BUILD)/tests/tool) bench/disks.sh
 
 # Every real-QEMU test with each QEMU of Debian's suites.
 check-versions: build-tests guest
@@ -163,6 +164,25 @@ check-valgrind: $(UNITS)
 	@$(TEST_ENV) WRAP='valgrind -q --error-exitcode=99 --leak-check=full' \
 		tests/run.sh $(UNITS)
 
+# Hostile images for the qcow2 reader, with libFuzzer; what was found before is
+# begun with.  FUZZ_SECONDS=3600 for longer.
+FUZZ_SECONDS ?= 60
+FUZZ         := $(BUILD)/tests/fuzz/qcow2
+fuzz:
+	@$(MAKE) --no-print-directory fuzz-now CC=clang BUILD=$(BUILD)-fuzz \
+		SANITIZE=address,undefined,fuzzer-no-link \
+		CFLAGS=-fno-sanitize-recover=undefined OPT='-O1 -g'
+
+fuzz-now: $(FUZZ)
+	tests/fuzz/seeds.sh $(BUILD)/seeds
+	@mkdir -p $(BUILD)/corpus
+	$(FUZZ) -max_total_time=$(FUZZ_SECONDS) -max_len=140000 \
+		-rss_limit_mb=512 -timeout=10 -artifact_prefix=$(BUILD)/ \
+		$(BUILD)/corpus $(BUILD)/seeds
+
+$(FUZZ): $(FUZZ).o $(ARCHIVE)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIB_LDLIBS)
+
 demo-now: $(PROGRAM) $(TOOLS) guest
 	@$(TEST_ENV) tests/demo.sh
 
@@ -179,11 +199,11 @@ format:
 	clang-format -i main.c $(wildcard $(MODULES:%=%/*.[ch]) tests/tool/*.c)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-clang
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-clang $(BUILD)-fuzz
 
 .SECONDARY:
 .PHONY: all man check check-now check-unit check-cli check-quick check-qemu \
-	bench check-faults check-long check-versions check-asan check-tsan check-valgrind demo \
+	bench fuzz fuzz-now check-faults check-long check-versions check-asan check-tsan check-valgrind demo \
 	demo-now deps guest build-tests install format clean FORCE
 FORCE:
 
