@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* QEMU lets go of its locks when it has inactivated an image, which may be
@@ -33,6 +34,7 @@ struct disk {
         bool overlay;
         bool asks_qemu;      /* it reads the disk for us */
         struct chain *chain; /* NULL after disks_release, or then */
+        struct stat *before; /* of its files, when reading began */
 };
 
 struct disks {
@@ -274,21 +276,68 @@ uint64_t disks_data_bytes(const struct disks *d)
 
 /* ---- while QEMU waits ---------------------------------------------------- */
 
-static bool hold(const struct chain_file *f, struct err *err)
+static bool nobody_writes(const struct chain_file *f, int patience_ms,
+                          struct err *err)
 {
         static const struct timespec moment = {.tv_nsec = 10000000};
 
         for (int waited = 0;; waited += 10) {
                 struct err busy = ERR_INIT;
 
-                if (lock_hold(f->fd, f->path, LOCK_TO_READ, &busy))
+                if (lock_check(f->fd, f->path, LOCK_TO_READ, &busy))
                         return true;
-                if (busy.status != ERR_MISMATCH || waited >= LOCK_MS) {
+                if (busy.status != ERR_MISMATCH || waited >= patience_ms) {
                         *err = busy;
                         return false;
                 }
                 nanosleep(&moment, NULL);
         }
+}
+
+static bool look(const struct chain_file *f, struct stat *out, struct err *err)
+{
+        if (fstat(f->fd, out) == 0)
+                return true;
+        err_in_file(err, f->path);
+        return err_os(err, errno, "fstat");
+}
+
+/* The files may be read from now on. */
+static bool begin_reading(struct disk *disk, struct err *err)
+{
+        const struct chain *c = disk->chain;
+
+        disk->before = calloc(c->count, sizeof *disk->before);
+        if (!disk->before)
+                return err_nomem(err);
+        for (size_t i = 0; i < c->count; i++) {
+                TRY(nobody_writes(&c->files[i], LOCK_MS, err));
+                TRY(look(&c->files[i], &disk->before[i], err));
+        }
+        return true;
+}
+
+/* Was anything written meanwhile?  (A block device tells only who has it.) */
+static bool end_reading(const struct disk *disk, struct err *err)
+{
+        const struct chain *c = disk->chain;
+
+        for (size_t i = 0; i < c->count; i++) {
+                const struct stat *was = &disk->before[i];
+                struct stat is;
+
+                TRY(nobody_writes(&c->files[i], 0, err));
+                TRY(look(&c->files[i], &is, err));
+                if (S_ISBLK(is.st_mode) ||
+                    (is.st_size == was->st_size &&
+                     is.st_mtim.tv_sec == was->st_mtim.tv_sec &&
+                     is.st_mtim.tv_nsec == was->st_mtim.tv_nsec))
+                        continue;
+                err_in_file(err, c->files[i].path);
+                return err_set(err, ERR_MISMATCH,
+                               "somebody has written it while it was saved");
+        }
+        return true;
 }
 
 struct below {
@@ -344,15 +393,13 @@ static bool load_files(struct disks *d, struct disk *disk, bool behind,
 {
         struct err why = ERR_INIT;
 
-        for (size_t i = 0; i < disk->chain->count; i++)
-                TRY(hold(&disk->chain->files[i], err));
+        TRY(begin_reading(disk, err));
         if (chain_load(disk->chain, &why))
                 return true;
         if (behind || !is_foreign(&why)) {
                 *err = why;
                 return false;
         }
-        /* QEMU takes its own locks to read it. */
         chain_close(disk->chain);
         disk->chain = NULL;
         ask_qemu(d, disk, &why, err);
@@ -372,7 +419,9 @@ static bool store_files(struct disks *d, size_t n, struct writer *w,
         if (behind)
                 behind_source(behind, n, &below, &source);
         TRY(store(d, disk, &source, w, tag, progress, err));
-        return !disk->overlay || pin_bases(d, disk, err);
+        if (disk->overlay)
+                TRY(pin_bases(d, disk, err));
+        return end_reading(disk, err);
 }
 
 /* ---- what QEMU reads for us ---------------------------------------------- */
@@ -491,6 +540,8 @@ void disks_release(struct disks *d)
         for (size_t i = 0; d && i < d->count; i++) {
                 chain_close(d->list[i].chain);
                 d->list[i].chain = NULL;
+                free(d->list[i].before);
+                d->list[i].before = NULL;
         }
 }
 

@@ -6,8 +6,9 @@
  *      for the verdict), disks_release (before the verdict), disks_free
  *
  * While QEMU waits its images are flushed and inactive, and it holds no lock
- * against writers: we hold one, as a reader does.  Held longer it would keep
- * QEMU from taking the images back.
+ * against writers.  Neither do we: if we were killed, QEMU could find our lock
+ * still there when it takes the images back, and go on without them.  Instead
+ * we look that nobody writes, before and after, and that nothing has changed.
  */
 #ifndef STASIS_SAVE_DISKS_H
 #define STASIS_SAVE_DISKS_H
@@ -42,7 +43,7 @@ bool disks_behind(const struct disks *d, struct behind *b, struct err *err);
 bool disks_store(struct disks *d, struct writer *w, uint64_t tag,
                  struct behind *behind, struct progress *progress,
                  struct err *err);
-/* Locks and descriptors.  NULL is fine, as is a second time. */
+/* Descriptors.  NULL is fine, as is a second time. */
 void disks_release(struct disks *d);
 void disks_free(struct disks *d);
 
