@@ -305,3 +305,12 @@ bool chain_read(struct chain *c, size_t first, size_t count, uint64_t offset,
         }
         return true;
 }
+
+bool chain_part_read(void *part, uint64_t offset, uint8_t *bytes, size_t len,
+                     struct err *err)
+{
+        const struct chain_part *p = part;
+
+        return chain_read(p->chain, p->first, p->chain->count - p->first,
+                          offset, bytes, len, err);
+}

@@ -57,4 +57,14 @@ bool chain_extent(struct chain *c, size_t first, size_t count, uint64_t offset,
 bool chain_read(struct chain *c, size_t first, size_t count, uint64_t offset,
                 uint8_t *bytes, size_t len, struct err *err);
 
+/* The disk of which files[first] is the top, all below included, for who reads
+ * through a callback (a contents_read of base/contents.h). */
+struct chain_part {
+        struct chain *chain;
+        size_t first;
+};
+
+bool chain_part_read(void *part, uint64_t offset, uint8_t *bytes, size_t len,
+                     struct err *err);
+
 #endif

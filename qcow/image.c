@@ -46,7 +46,9 @@ struct image {
 
 bool image_format_named(const char *name, enum image_format *out)
 {
-        if (strcmp(name, "raw") == 0)
+        /* The latter two are what sits on a file or device by itself. */
+        if (strcmp(name, "raw") == 0 || strcmp(name, "file") == 0 ||
+            strcmp(name, "host_device") == 0)
                 *out = IMAGE_RAW;
         else if (strcmp(name, "qcow2") == 0)
                 *out = IMAGE_QCOW2;

@@ -25,7 +25,7 @@ enum image_format {
         IMAGE_QCOW2,
 };
 
-/* "raw", "qcow2"; false: another format. */
+/* By the name of QEMU's block driver; false: another format. */
 bool image_format_named(const char *name, enum image_format *out);
 const char *image_format_name(enum image_format format);
 

@@ -9,23 +9,9 @@
 #include <errno.h>
 #include <string.h>
 
-struct below {
-        struct chain *chain;
-        size_t first;
-};
-
 static void cleanup_chain(struct chain **c)
 {
         chain_close(*c);
-}
-
-static bool read_below(void *arg, uint64_t offset, uint8_t *bytes, size_t len,
-                       struct err *err)
-{
-        const struct below *b = arg;
-
-        return chain_read(b->chain, b->first, b->chain->count - b->first,
-                          offset, bytes, len, err);
 }
 
 static bool format_at(const json_t *image, enum image_format *out,
@@ -34,9 +20,7 @@ static bool format_at(const json_t *image, enum image_format *out,
         const char *name = json_text(image, "format");
 
         *out = IMAGE_RAW;
-        if (name &&
-            (image_format_named(name, out) || strcmp(name, "file") == 0 ||
-             strcmp(name, "host_device") == 0))
+        if (name && image_format_named(name, out))
                 return true;
         return err_set(err, ERR_UNSUPPORTED,
                        "its base is of a format that stasis does not read");
@@ -114,11 +98,11 @@ static bool compare(const struct disk_info *disk, struct chain *chain,
         for (size_t i = given ? 1 : chain->count; i > 0; i--) {
                 const json_t *pin =
                         json_object_get(json_array_get(images, i), "pin");
-                struct below below = {.chain = chain, .first = i - 1};
+                struct chain_part below = {.chain = chain, .first = i - 1};
 
                 if (!pin)
                         continue;
-                TRY(pin_compare(pin, read_below, &below,
+                TRY(pin_compare(pin, chain_part_read, &below,
                                 image_size(chain->files[i - 1].image), why,
                                 err));
                 if (!why[0])

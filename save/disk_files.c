@@ -6,15 +6,6 @@
 
 #include <string.h>
 
-/* "file" and "host_device": a device that sits on the file without a format. */
-static bool format_of(const char *name, enum image_format *out)
-{
-        if (image_format_named(name, out))
-                return true;
-        *out = IMAGE_RAW;
-        return strcmp(name, "file") == 0 || strcmp(name, "host_device") == 0;
-}
-
 bool disk_files_open(const json_t *disk, struct chain **out, struct err *err)
 {
         const json_t *images = json_object_get(disk, "chain"), *image;
@@ -40,7 +31,7 @@ bool disk_files_open(const json_t *disk, struct chain **out, struct err *err)
                                        "%s is an external data file, which "
                                        "stasis does not read",
                                        shown);
-                if (!paths[i] || !format_of(format, &formats[i]))
+                if (!paths[i] || !image_format_named(format, &formats[i]))
                         return err_set(err, ERR_UNSUPPORTED,
                                        "%s (%s) is not an image file of a "
                                        "format that stasis reads (raw, qcow2)",

@@ -340,30 +340,16 @@ static bool end_reading(const struct disk *disk, struct err *err)
         return true;
 }
 
-struct below {
-        struct chain *chain;
-        size_t first;
-};
-
-static bool read_below(void *arg, uint64_t offset, uint8_t *bytes, size_t len,
-                       struct err *err)
-{
-        const struct below *b = arg;
-
-        return chain_read(b->chain, b->first, b->chain->count - b->first,
-                          offset, bytes, len, err);
-}
-
 /* What the overlay needs below it. */
 static bool pin_bases(const struct disks *d, struct disk *disk, struct err *err)
 {
         json_t *images = json_object_get(disk->json, "chain");
 
         for (size_t i = 1; i < disk->chain->count; i++) {
-                struct below below = {.chain = disk->chain, .first = i};
+                struct chain_part below = {.chain = disk->chain, .first = i};
                 json_t *pin;
 
-                TRY(pin_take(read_below, &below,
+                TRY(pin_take(chain_part_read, &below,
                              image_size(disk->chain->files[i].image),
                              d->digest_bases, &pin, err));
                 TRY(put(json_array_get(images, i), "pin", pin, err));
