@@ -9,7 +9,6 @@
 #include "cmd/commands.h"
 #include "cmd/common.h"
 #include "format/manifest.h"
-#include "qemu/disks.h"
 #include "qemu/redact.h"
 #include "restore/inspect.h"
 
@@ -242,7 +241,10 @@ static void print_disk(const struct info *i, const json_t *disk)
         char a[32], shown[512];
         size_t n;
 
-        printf("%s", text_escape(disk_name(disk), shown, sizeof shown));
+        printf("%s", text_escape(first_word(json_text(disk, "name"),
+                                            json_text(disk, "device"),
+                                            json_text(disk, "node")),
+                                 shown, sizeof shown));
         printf(", %s", text_bytes(number(disk, "virtual_size"), a, sizeof a));
         if (json_is_true(json_object_get(disk, "read_only")))
                 printf(", read-only");
