@@ -136,14 +136,17 @@ bool export_open(struct qmp *q, const char *node, struct nbd_export **out,
                  struct err *err)
 {
         struct nbd_export *e = calloc(1, sizeof *e);
-        bool ok;
+        bool steadfast, ok;
 
         if (!e)
                 return err_nomem(err);
         e->q = q;
         e->fd = -1;
+        /* Begun and not awaited, it would be there and we would not know. */
+        steadfast = qmp_steadfast(q, true);
         ok = start_server(e, err) && add_export(q, node, err) &&
              connect_here(e, err);
+        qmp_steadfast(q, steadfast);
         remove_name(e);
         if (!ok) {
                 export_close(e);
@@ -200,8 +203,10 @@ void export_close(struct nbd_export *e)
 bool export_possible(struct qmp *q, struct err *err)
 {
         struct nbd_export e = {.q = q, .fd = -1};
+        bool steadfast = qmp_steadfast(q, true);
         bool ok = start_server(&e, err);
 
+        qmp_steadfast(q, steadfast);
         remove_name(&e);
         return ok && stop_server(q, err);
 }
@@ -276,6 +281,7 @@ static bool has_listener(pid_t pid)
 
 bool export_recover(struct qmp *q, pid_t pid, struct err *err)
 {
+        struct err failed = ERR_INIT;
         bool found;
 
         TRY(find_export(q, &found, err));
@@ -283,5 +289,11 @@ bool export_recover(struct qmp *q, pid_t pid, struct err *err)
                 return true;
         log_note("an earlier save left an NBD server in this QEMU: it is "
                  "ended");
-        return stop_server(q, err);
+        /* Without an export it may be the socket alone that was left. */
+        qmp_command(q, "closefd", json_pack("{s:s}", "fdname", FD_NAME), NULL,
+                    NULL, &failed);
+        if (found)
+                return stop_server(q, err);
+        stop_server(q, &failed);
+        return true;
 }
