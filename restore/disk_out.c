@@ -18,8 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Larger clusters than a chunk could not be written chunk by chunk. */
-#define CLUSTER_MAX CHUNK_SIZE
+/* qemu-img's. */
+#define CLUSTER_DEFAULT 65536u
 
 struct disk_out {
         const struct disk_info *disk;
@@ -171,13 +171,14 @@ static bool open_writer(struct disk_out *o, struct err *err)
         CLEANUP_FREE char *base = NULL;
         struct qcow2_writer_options w = {
                 .size = o->size,
-                .cluster_size = o->disk->granularity < CLUSTER_MAX
-                                        ? o->disk->granularity
-                                        : (uint32_t)CLUSTER_MAX,
+                .cluster_size = CLUSTER_DEFAULT,
         };
 
         if (o->disk->overlay) {
                 const struct chain_file *top = &o->base->files[0];
+
+                /* Larger ones would hide what the base has beside them. */
+                w.cluster_size = o->disk->granularity;
 
                 base = realpath(top->path, NULL);
                 if (!base) {
