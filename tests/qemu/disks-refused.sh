@@ -158,3 +158,8 @@ grep -q 'no such disk' message || { cat message >&2; fail "no such disk"; }
 expect 2 "$STASIS" save --qmp vm.qmp --disk d1=half bad.stasis 2> message
 [ ! -e bad.stasis ] || fail "bad.stasis"
 is_state vm running || fail "the VM does not run on"
+try "all but one" "$STASIS" save --qmp vm.qmp --disks=overlay --disk d1=none \
+        none.stasis 2> message
+grep -q 'disk d1 (.*) is not in the snapshot' message ||
+        { cat message >&2; fail "no warning"; }
+! "$STASIS" list none.stasis | grep -q '^disk' || fail "a disk is stored"
