@@ -142,39 +142,10 @@ static bool load(struct chain_file *f, struct err *err)
                image_open(f->fd, f->path, f->format, &f->image, err);
 }
 
-/* The caller knows what is below (from QEMU, say), whatever an image names; but
- * not when that is there and is another file. */
-static bool check_named(const struct chain_file *f,
-                        const struct chain_file *next, struct err *err)
-{
-        const char *name = image_backing_name(f->image);
-        char shown[2][200];
-        CLEANUP_FREE char *path = NULL;
-        struct stat x, y;
-
-        if (f->format == IMAGE_RAW)
-                return bad(f->path, err, ERR_MISMATCH,
-                           "a raw image has no backing file, but one is given");
-        if (!name || has_protocol(name))
-                return true;
-        path = resolve(f->path, name);
-        if (!path)
-                return err_nomem(err);
-        if (stat(path, &x) != 0 || fstat(next->fd, &y) != 0 ||
-            same_file(&x, &y))
-                return true;
-        err_set(err, ERR_MISMATCH, "its backing file is %s, not %s",
-                text_escape(path, shown[0], sizeof shown[0]),
-                text_escape(next->path, shown[1], sizeof shown[1]));
-        return bad(f->path, err, ERR_MISMATCH, "");
-}
-
 bool chain_load(struct chain *c, struct err *err)
 {
         for (size_t i = 0; i < c->count; i++)
                 TRY(load(&c->files[i], err));
-        for (size_t i = 0; i + 1 < c->count; i++)
-                TRY(check_named(&c->files[i], &c->files[i + 1], err));
         return true;
 }
 
