@@ -784,6 +784,40 @@ static void bitmaps_that_are_whole_are_named(void **state)
         refused(ERR_CORRUPT, "60000 bitmaps");
 }
 
+/* Every bit of the metadata of an image with a snapshot, and a compressed
+ * cluster: wrong, but never more than that. */
+static void any_flipped_bit_is_refused_or_read(void **state)
+{
+        uint8_t bytes[700];
+        int fd;
+
+        (void)state;
+        begin();
+        put_snapshot();
+        put_stored(file_len, C);
+        compress_at(9, file_len, 2);
+        file_len += 2 * C;
+        fd = make();
+        for (size_t bit = 0; bit < 8 * file_len; bit++) {
+                uint8_t flipped = file[bit / 8] ^ (uint8_t)(1u << bit % 8);
+                off_t at = (off_t)(bit / 8);
+                struct err err = ERR_INIT;
+                struct image *i = NULL;
+                bool ok;
+
+                assert_int_equal(pwrite(fd, &flipped, 1, at), 1);
+                ok = image_open(fd, "image", IMAGE_QCOW2, &i, &err) &&
+                     (image_snapshots(i) == 0 ||
+                      image_snapshot_at(i, 0).vm_state_size < 700 ||
+                      image_vm_state_read(i, 0, 0, bytes, 700, &err)) &&
+                     (image_size(i) > GiB || read_all(i, &err));
+                assert_true(ok || err_exit_code(&err) >= 3);
+                image_close(i);
+                assert_int_equal(pwrite(fd, file + at, 1, at), 1);
+        }
+        close(fd);
+}
+
 /* ---- raw -------------------------------------------------------------------
  */
 
@@ -849,6 +883,7 @@ int main(void)
                 cmocka_unit_test(vm_state_is_read_through_the_snapshot),
                 cmocka_unit_test(bad_snapshots_are_refused),
                 cmocka_unit_test(bitmaps_that_are_whole_are_named),
+                cmocka_unit_test(any_flipped_bit_is_refused_or_read),
                 cmocka_unit_test(a_raw_files_holes_are_zeros),
                 cmocka_unit_test(what_is_no_file_is_refused),
         };
