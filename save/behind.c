@@ -24,6 +24,7 @@
 #include "qemu/disks.h"
 #include "qemu/identity.h"
 #include "save/kept.h"
+#include "save/leftovers.h"
 
 #define NODE_PREFIX "stasis-behind-"
 #define CLUSTER     65536u
@@ -63,19 +64,7 @@ bool behind_new(const char *spool_dir, struct behind **out, struct err *err)
         return true;
 }
 
-/* ".NAME.stasis-XXXXXXXX.qcow2" beside the image: on the same file system, and
- * where QEMU may open it.  malloc'd. */
-static char *path_beside(const char *image, const char *id)
-{
-        const char *slash = strrchr(image, '/');
-        char *path;
-
-        if (asprintf(&path, "%.*s/.%.200s.stasis-%s.qcow2",
-                     (int)(slash - image), image, slash + 1, id) < 0)
-                return NULL;
-        return path;
-}
-
+/* On the same file system as the image, and where QEMU may open it. */
 static bool name_overlay(struct overlay *o, const char *image, struct err *err)
 {
         uint32_t random;
@@ -85,7 +74,7 @@ static bool name_overlay(struct overlay *o, const char *image, struct err *err)
                 return err_os(err, errno, "getrandom");
         snprintf(id, sizeof id, "%08" PRIx32, random);
         snprintf(o->node, sizeof o->node, NODE_PREFIX "%s", id);
-        o->path = path_beside(image, id);
+        o->path = leftovers_name(image, id);
         return o->path || err_nomem(err);
 }
 
@@ -178,12 +167,23 @@ static bool switch_all(struct behind *b, struct qmp *q, struct err *err)
         return true;
 }
 
-bool behind_begin(struct behind *b, struct qmp *q, struct err *err)
+static bool begin(struct behind *b, struct qmp *q, struct err *err)
 {
         for (size_t i = 0; i < b->count; i++)
                 if (!make(&b->list[i], err) || !attach(&b->list[i], q, err))
                         return about(&b->list[i], err);
         return switch_all(b, q, err);
+}
+
+/* A signal must not keep us from learning what QEMU has done: what we do not
+ * know of we could not undo. */
+bool behind_begin(struct behind *b, struct qmp *q, struct err *err)
+{
+        bool was = qmp_steadfast(q, true);
+        bool ok = begin(b, q, err);
+
+        qmp_steadfast(q, was);
+        return ok;
 }
 
 bool behind_cut(struct behind *b, struct err *err)
@@ -359,7 +359,7 @@ static bool recover_one(struct qmp *q, const json_t *block, struct err *err)
                                "QEMU does not say what is below %s, a "
                                "temporary overlay that an earlier save left",
                                node);
-        path = path_beside(image, node + strlen(NODE_PREFIX));
+        path = leftovers_name(image, node + strlen(NODE_PREFIX));
         if (!path)
                 return err_nomem(err);
         log_note("an earlier save left the temporary overlay %s: it is "

@@ -28,6 +28,7 @@
 #include "qemu/settings.h"
 #include "save/birth.h"
 #include "save/exclusive.h"
+#include "save/leftovers.h"
 #include "save/preflight.h"
 
 #define GREETING_MS 5000
@@ -125,6 +126,7 @@ static bool learn(struct live *l, struct err *err)
         TRY(identity_describe(l->q, l->options->no_argv ? 0 : l->pid,
                               l->manifest, err));
         TRY(disks_query(l->q, l->pid, &l->disks, err));
+        leftovers_sweep(l->disks);
         TRY(put(l->manifest, "disks", json_deep_copy(l->disks), err));
         TRY(disks_select(l->q, l->disks, &l->options->disks, &l->stored, err));
         TRY(outside_find(l->q, l->manifest, l->disks, l->options->quit,

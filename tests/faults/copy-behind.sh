@@ -36,7 +36,8 @@ before="disk1.qcow2 disk2.qcow2"
 
 # The chain is as before, nothing lies around.
 as_before() {
-        [ "$(top)" = "$before" ] || fail "$1: the disks are now $(top)"
+        [ "$(top)" = "$before" ] ||
+                { cat message >&2; fail "$1: the disks are now $(top)"; }
         [ -z "$(find . -name '.disk*')" ] ||
                 fail "$1: left behind: $(find . -name '.disk*')"
 }
@@ -101,6 +102,21 @@ grep -q 'no pause to shorten' message || fail "$(cat message)"
 qmp vm cont > /dev/null
 within 2 is_state vm running || fail "cont"
 as_before "a refused save"
+
+# Left before QEMU knew of it: gone with the next save.  One that holds
+# something stays, and is told.
+for n in 1 2; do
+        qemu-img create -q -f qcow2 -u -b disk1.qcow2 -F qcow2 \
+                .disk1.qcow2.stasis-0000000$n.qcow2 64M
+done
+qemu-img rebase -u -b '' .disk1.qcow2.stasis-00000002.qcow2
+qemu-io -f qcow2 -c 'write -P 1 64k 64k' .disk1.qcow2.stasis-00000002.qcow2 \
+        > /dev/null || fail qemu-io
+try save "$STASIS" save --qmp vm.qmp --force well.stasis 2> message
+[ ! -e .disk1.qcow2.stasis-00000001.qcow2 ] || fail "the empty one is left"
+grep -q '.disk1.qcow2.stasis-00000002.qcow2 holds what a VM wrote' message ||
+        { cat message >&2; fail "nothing is said of the other"; }
+rm .disk1.qcow2.stasis-00000002.qcow2 || fail "the other one is gone"
 
 # No write was lost: the guest has what it wrote, and so has a snapshot.
 wait_for vm.serial '^fs vdb done 10' 240
