@@ -300,14 +300,16 @@ static bool remove_one(struct overlay *o, struct qmp *q, struct err *err)
                 return about(o, err);
         }
         o->active = false;
+        /* The name first: a file with what is committed by now would look like
+         * one that a VM lacks. */
+        if (o->made && unlink(o->path) != 0)
+                return err_os(err, errno, "%s", o->path);
+        o->made = false;
         if (o->added)
                 TRY(qmp_command(q, "blockdev-del",
                                 json_pack("{s:s}", "node-name", o->node), NULL,
                                 NULL, err));
         o->added = false;
-        if (o->made && unlink(o->path) != 0)
-                return err_os(err, errno, "%s", o->path);
-        o->made = false;
         return true;
 }
 
@@ -419,11 +421,11 @@ static bool recover_unused(struct qmp *q, struct err *err)
                 if (!is_ours(name))
                         continue;
                 path = file_of(node);
+                if (path && unlink(path) != 0 && errno != ENOENT)
+                        return err_os(err, errno, "%s", path);
                 TRY(qmp_command(q, "blockdev-del",
                                 json_pack("{s:s}", "node-name", name), NULL,
                                 NULL, err));
-                if (path && unlink(path) != 0 && errno != ENOENT)
-                        return err_os(err, errno, "%s", path);
         }
         return true;
 }

@@ -140,9 +140,14 @@ resume() {
         started+=($pid)
 }
 
-# gone PID: it runs no more (nobody may have collected it yet).
+# gone PID: it runs no more (nobody may have collected it yet), no thread of it
+# either: one that still ends may hold its files' locks.
 gone() {
-        [ ! -e "/proc/$1" ] || grep -qs '^State:.Z' "/proc/$1/status"
+        local tasks
+        [ -e "/proc/$1" ] || return 0
+        grep -qs '^State:.Z' "/proc/$1/status" || [ ! -e "/proc/$1" ] || return 1
+        tasks=(/proc/$1/task/*)
+        [ ${#tasks[@]} -le 1 ]
 }
 
 # stop PID...: kills them, hard, and waits until they are gone.

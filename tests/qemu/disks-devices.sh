@@ -56,7 +56,8 @@ refused() {
 filesystem in-use.img in-use
 loop in-use.img
 mkdir mounted
-mount "$device" mounted || fail mount
+# Not to be written by the file system itself.
+mount -o ro,noload "$device" mounted || fail mount
 refused 4 mounted "$device"
 refused 4 mounted "$device" --overwrite
 umount mounted

@@ -146,8 +146,7 @@ pid=$(cat vm.pid)
 started+=($pid)
 is_state vm running || fail "not running"
 stop "$pid"
-# Threads of a killed process may hold its files for a moment more.
-within 5 qemu-img check -q new.qcow2 || fail "new.qcow2 is not clean"
+qemu-img check -q new.qcow2 || fail "new.qcow2 is not clean"
 
 say "disks that cannot be stored"
 qemu-img create -q -f raw alone.img 1M
