@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/cursor.h"
 #include "base/io.h"
@@ -64,11 +65,6 @@ static void json_release(json_t **v)
 
 /* ---- the likeness ----------------------------------------------------- */
 
-static bool is_zero(const uint8_t *bytes, size_t len)
-{
-        return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
-}
-
 /* What of the range is on the disk. */
 static bool fill(const struct disk *d, uint64_t offset, uint64_t len,
                  struct err *err)
@@ -83,7 +79,7 @@ static bool fill(const struct disk *d, uint64_t offset, uint64_t len,
                 size_t n = len < PIECE ? (size_t)len : PIECE;
 
                 TRY(d->read(d->arg, offset, bytes, n, err));
-                if (!is_zero(bytes, n))
+                if (!bytes_are_zero(bytes, n))
                         TRY(io_pwrite_all(d->fd, bytes, n, offset, "memory",
                                           err));
                 offset += n;

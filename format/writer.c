@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "format/writer.h"
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/limits.h"
@@ -96,17 +97,12 @@ static void worker_free(void *worker)
         codec_free(worker);
 }
 
-static bool is_zero(const uint8_t *p, size_t len)
-{
-        return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
-}
-
 static bool work(void *worker, void *job, struct err *err)
 {
         struct job *j = job;
         struct chunk *c = &j->chunk;
 
-        j->zero = c->drop_zero && is_zero(c->bytes, c->len);
+        j->zero = c->drop_zero && bytes_are_zero(c->bytes, c->len);
         if (j->zero)
                 return true;
         digest_of(c->bytes, c->len, j->raw_digest);

@@ -13,6 +13,9 @@
 
 #include "base/err.h"
 
+/* Of clusters, bytes: qemu-img's default. */
+#define QCOW2_CLUSTER_DEFAULT 65536u
+
 struct qcow2_writer;
 
 struct qcow2_writer_options {

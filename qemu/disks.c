@@ -6,24 +6,18 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "qemu/identity.h"
 
 /* Deeper chains are cut; QEMU itself is slow there. */
 #define CHAIN_MAX 200
-
-static bool put(json_t *object, const char *key, json_t *value, struct err *err)
-{
-        if (!value || json_object_set_new(object, key, value) != 0)
-                return err_nomem(err);
-        return true;
-}
 
 static bool copy(json_t *to, const char *key, const json_t *from,
                  const char *from_key, struct err *err)
 {
         json_t *value = json_object_get(from, from_key);
 
-        return !value || put(to, key, json_incref(value), err);
+        return !value || json_put(to, key, json_incref(value), err);
 }
 
 /* The path of a plain file or block device; false: it is something else
@@ -55,7 +49,7 @@ static bool add_image(json_t *chain, const char *name, const json_t *image,
         if (!entry)
                 return err_nomem(err);
         if (local_path(name, pid, path))
-                TRY(put(entry, "file", json_string(path), err));
+                TRY(json_put(entry, "file", json_string(path), err));
         TRY(copy(entry, "format", image, "format", err));
         TRY(copy(entry, "virtual_size", image, "virtual-size", err));
         return json_array_append(chain, entry) == 0 || err_nomem(err);
@@ -80,7 +74,7 @@ static bool add_chain(const json_t *image, pid_t pid, json_t *disk,
                         TRY(add_image(chain, data, NULL, pid, err));
                 image = json_object_get(image, "backing-image");
         }
-        return put(disk, "chain", json_incref(chain), err);
+        return json_put(disk, "chain", json_incref(chain), err);
 }
 
 /* Bitmaps that are kept in the image: their content goes with the disk. */
@@ -101,14 +95,7 @@ static bool add_bitmaps(const json_t *inserted, json_t *disk, struct err *err)
                         return err_nomem(err);
         }
         return !json_array_size(names) ||
-               put(disk, "bitmaps", json_incref(names), err);
-}
-
-static const char *text(const json_t *disk, const char *key)
-{
-        const char *s = json_string_value(json_object_get(disk, key));
-
-        return s ? s : "";
+               json_put(disk, "bitmaps", json_incref(names), err);
 }
 
 /* As the operator knows it: the id of the drive or of the device, whose part
@@ -116,7 +103,8 @@ static const char *text(const json_t *disk, const char *key)
 static bool add_name(json_t *disk, struct err *err)
 {
         static const char prefix[] = "/machine/peripheral/";
-        const char *name = text(disk, "device"), *qdev = text(disk, "qdev");
+        const char *name = json_word(disk, "device"),
+                   *qdev = json_word(disk, "qdev");
         size_t len = strlen(name);
 
         if (len == 0 && strncmp(qdev, prefix, sizeof prefix - 1) == 0) {
@@ -124,10 +112,10 @@ static bool add_name(json_t *disk, struct err *err)
                 len = strcspn(name, "/");
         }
         if (len == 0) {
-                name = text(disk, "node");
+                name = json_word(disk, "node");
                 len = strlen(name);
         }
-        return len == 0 || put(disk, "name", json_stringn(name, len), err);
+        return len == 0 || json_put(disk, "name", json_stringn(name, len), err);
 }
 
 static bool add_disk(const json_t *block, pid_t pid, json_t *list,
@@ -144,11 +132,11 @@ static bool add_disk(const json_t *block, pid_t pid, json_t *list,
         TRY(copy(disk, "qdev", block, "qdev", err));
         TRY(copy(disk, "node", inserted, "node-name", err));
         TRY(add_name(disk, err));
-        TRY(put(disk, "read_only", json_boolean(json_is_true(ro)), err));
+        TRY(json_put(disk, "read_only", json_boolean(json_is_true(ro)), err));
         TRY(copy(disk, "removable", block, "removable", err));
         TRY(copy(disk, "format", inserted, "drv", err));
         if (json_is_true(json_object_get(inserted, "encrypted")))
-                TRY(put(disk, "encrypted", json_true(), err));
+                TRY(json_put(disk, "encrypted", json_true(), err));
         TRY(copy(disk, "virtual_size", image, "virtual-size", err));
         TRY(add_chain(image, pid, disk, err));
         TRY(add_bitmaps(inserted, disk, err));
@@ -172,7 +160,7 @@ bool disks_query(struct qmp *q, pid_t pid, json_t **out, struct err *err)
 
 const char *disk_name(const json_t *disk)
 {
-        return text(disk, "name")[0] ? text(disk, "name") : "a disk";
+        return json_word(disk, "name")[0] ? json_word(disk, "name") : "a disk";
 }
 
 const json_t *disks_counterpart(const json_t *list, const json_t *disk,
@@ -186,9 +174,9 @@ const json_t *disks_counterpart(const json_t *list, const json_t *disk,
 
                 json_array_foreach(list, i, other)
                 {
-                        if (text(disk, keys[k])[0] &&
-                            strcmp(text(disk, keys[k]), text(other, keys[k])) ==
-                                    0)
+                        if (json_word(disk, keys[k])[0] &&
+                            strcmp(json_word(disk, keys[k]),
+                                   json_word(other, keys[k])) == 0)
                                 return other;
                 }
         }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "qemu/emission.h"
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/limits.h"
@@ -103,11 +104,6 @@ static void add(struct emission *e, const uint8_t *bytes, size_t len)
         };
 }
 
-static bool is_zero(const uint8_t *page, size_t size)
-{
-        return page[0] == 0 && memcmp(page, page + 1, size - 1) == 0;
-}
-
 static bool section(struct emission *e, unsigned block, uint64_t offset,
                     const uint8_t *bytes, size_t pages, uint32_t page_size,
                     struct err *err)
@@ -121,7 +117,7 @@ static bool section(struct emission *e, unsigned block, uint64_t offset,
         add(e, e->heads, h.len);
         for (size_t i = 0; i < pages; i++) {
                 const uint8_t *page = bytes ? bytes + i * page_size : NULL;
-                bool zero = !page || is_zero(page, page_size);
+                bool zero = !page || bytes_are_zero(page, page_size);
 
                 begin = h.len;
                 emit_u64be(&h, (offset + i * page_size) |

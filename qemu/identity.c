@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/json.h"
 #include "base/limits.h"
 
 bool qmp_ask(struct qmp *q, const char *command, json_t *arguments,
@@ -38,13 +39,6 @@ static bool qom_get(struct qmp *q, const char *path, const char *property,
                 q, "qom-get",
                 json_pack("{s:s,s:s}", "path", path, "property", property), out,
                 err);
-}
-
-static bool put(json_t *object, const char *key, json_t *value, struct err *err)
-{
-        if (!value || json_object_set_new(object, key, value) != 0)
-                return err_nomem(err);
-        return true;
 }
 
 /* ---- the process --------------------------------------------------------- */
@@ -253,7 +247,7 @@ static bool describe_argv(pid_t pid, json_t *vm, struct err *err)
         }
         /* The process that was asked, not another with its number. */
         if (before && before == identity_start_time(pid))
-                return put(vm, "argv", json_incref(argv), err);
+                return json_put(vm, "argv", json_incref(argv), err);
         return true;
 }
 
@@ -268,13 +262,13 @@ static bool describe_vm(struct qmp *q, pid_t pid, json_t *manifest,
         TRY(qmp_ask(q, "query-name", NULL, &name, err));
         copy_member(name, "name", text, sizeof text);
         if (text[0])
-                TRY(put(vm, "name", json_string(text), err));
+                TRY(json_put(vm, "name", json_string(text), err));
         TRY(qmp_ask(q, "query-uuid", NULL, &uuid, err));
         copy_member(uuid, "UUID", text, sizeof text);
         if (text[0] && strcmp(text, unset) != 0)
-                TRY(put(vm, "uuid", json_string(text), err));
+                TRY(json_put(vm, "uuid", json_string(text), err));
         TRY(describe_argv(pid, vm, err));
-        return put(manifest, "vm", json_incref(vm), err);
+        return json_put(manifest, "vm", json_incref(vm), err);
 }
 
 static bool describe_qemu(struct qmp *q, json_t *manifest, struct err *err)
@@ -283,15 +277,15 @@ static bool describe_qemu(struct qmp *q, json_t *manifest, struct err *err)
         json_auto_t *qemu = json_object();
         char text[256];
 
-        TRY(put(qemu, "version", json_string(qmp_version(q)), err));
+        TRY(json_put(qemu, "version", json_string(qmp_version(q)), err));
         TRY(qmp_ask(q, "query-version", NULL, &version, err));
         copy_member(version, "package", text, sizeof text);
         if (text[0])
-                TRY(put(qemu, "package", json_string(text), err));
+                TRY(json_put(qemu, "package", json_string(text), err));
         TRY(identity_arch(q, text, sizeof text, err));
         if (text[0])
-                TRY(put(qemu, "arch", json_string(text), err));
-        return put(manifest, "qemu", json_incref(qemu), err);
+                TRY(json_put(qemu, "arch", json_string(text), err));
+        return json_put(manifest, "qemu", json_incref(qemu), err);
 }
 
 static bool describe_accelerator(struct qmp *q, json_t *manifest,
@@ -307,7 +301,7 @@ static bool describe_accelerator(struct qmp *q, json_t *manifest,
                 name = json_is_true(json_object_get(kvm, "enabled")) ? "kvm"
                                                                      : "tcg";
         }
-        return put(manifest, "accelerator", json_string(name), err);
+        return json_put(manifest, "accelerator", json_string(name), err);
 }
 
 /* "qemu64-x86_64-cpu" is model "qemu64". */
@@ -349,7 +343,7 @@ static bool describe_features(struct qmp *q, const char *model,
                     json_array_append_new(features, json_string(name)) != 0)
                         return err_nomem(err);
         }
-        return put(cpu, "features", json_incref(features), err);
+        return json_put(cpu, "features", json_incref(features), err);
 }
 
 static bool describe_cpu(struct qmp *q, json_t *manifest, struct err *err)
@@ -364,17 +358,17 @@ static bool describe_cpu(struct qmp *q, json_t *manifest, struct err *err)
                 json_object_get(json_array_get(cpus, 0), "qom-path"));
         if (!path)
                 return true;
-        TRY(put(cpu, "count", json_integer((json_int_t)json_array_size(cpus)),
-                err));
+        TRY(json_put(cpu, "count",
+                     json_integer((json_int_t)json_array_size(cpus)), err));
         TRY(qom_get(q, path, "type", &type, err));
         if (json_is_string(type)) {
                 TRY(identity_arch(q, arch, sizeof arch, err));
                 snprintf(model, sizeof model, "%s", json_string_value(type));
                 cut_model(model, arch);
-                TRY(put(cpu, "model", json_string(model), err));
+                TRY(json_put(cpu, "model", json_string(model), err));
                 TRY(describe_features(q, model, path, cpu, err));
         }
-        return put(manifest, "cpu", json_incref(cpu), err);
+        return json_put(manifest, "cpu", json_incref(cpu), err);
 }
 
 static bool add_devices(struct qmp *q, const char *path, bool named,
@@ -400,7 +394,7 @@ static bool add_devices(struct qmp *q, const char *path, bool named,
                 if (!device || json_array_append_new(list, device) != 0)
                         return err_nomem(err);
                 if (named)
-                        TRY(put(device, "id", json_string(name), err));
+                        TRY(json_put(device, "id", json_string(name), err));
         }
         return true;
 }
@@ -411,7 +405,7 @@ static bool describe_devices(struct qmp *q, json_t *manifest, struct err *err)
 
         TRY(add_devices(q, "/machine/peripheral", true, list, err));
         TRY(add_devices(q, "/machine/peripheral-anon", false, list, err));
-        return put(manifest, "devices", json_incref(list), err);
+        return json_put(manifest, "devices", json_incref(list), err);
 }
 
 static bool describe_memory(struct qmp *q, json_t *manifest, struct err *err)
@@ -440,7 +434,7 @@ static bool describe_memory(struct qmp *q, json_t *manifest, struct err *err)
                 if (!entry || json_array_append(list, entry) != 0)
                         return err_nomem(err);
         }
-        return put(manifest, "memory", json_incref(list), err);
+        return json_put(manifest, "memory", json_incref(list), err);
 }
 
 bool identity_describe(struct qmp *q, pid_t pid, json_t *manifest,
@@ -454,12 +448,12 @@ bool identity_describe(struct qmp *q, pid_t pid, json_t *manifest,
         TRY(identity_machine(q, text, sizeof text, err));
         if (text[0]) {
                 machine = json_pack("{s:s}", "type", text);
-                TRY(put(manifest, "machine", json_incref(machine), err));
+                TRY(json_put(manifest, "machine", json_incref(machine), err));
         }
         TRY(describe_accelerator(q, manifest, err));
         TRY(describe_cpu(q, manifest, err));
         TRY(describe_memory(q, manifest, err));
         TRY(describe_devices(q, manifest, err));
         TRY(identity_run_state(q, text, sizeof text, err));
-        return put(manifest, "run_state", json_string(text), err);
+        return json_put(manifest, "run_state", json_string(text), err);
 }

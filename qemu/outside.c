@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "qemu/disks.h"
 #include "qemu/identity.h"
@@ -25,13 +26,6 @@ static bool warn(json_t *warnings, struct err *err, const char *fmt, ...)
         return true;
 }
 
-static const char *text(const json_t *object, const char *key)
-{
-        const char *s = json_string_value(json_object_get(object, key));
-
-        return s ? s : "";
-}
-
 static bool find_disks(const json_t *disks, bool ending, json_t *warnings,
                        struct err *err)
 {
@@ -45,7 +39,7 @@ static bool find_disks(const json_t *disks, bool ending, json_t *warnings,
                         json_array_get(json_object_get(disk, "chain"), 0);
 
                 text_escape(disk_name(disk), name, sizeof name);
-                text_escape(text(top, "name"), file, sizeof file);
+                text_escape(json_word(top, "name"), file, sizeof file);
                 if (!json_is_true(json_object_get(disk, "read_only")) &&
                     !json_object_get(disk, "stored"))
                         TRY(warn(warnings, err,
@@ -79,8 +73,9 @@ static bool find_memory(const json_t *manifest, json_t *warnings,
         {
                 bool share = json_is_true(json_object_get(backend, "share"));
 
-                text_escape(text(backend, "id"), id, sizeof id);
-                if (strcmp(text(backend, "type"), "memory-backend-file") == 0)
+                text_escape(json_word(backend, "id"), id, sizeof id);
+                if (strcmp(json_word(backend, "type"), "memory-backend-file") ==
+                    0)
                         TRY(warn(warnings, err,
                                  "memory %s is a file: the snapshot has its "
                                  "content, a restore %s",
@@ -116,12 +111,12 @@ static bool find_devices(const json_t *manifest, json_t *warnings,
         json_array_foreach(json_object_get(manifest, "devices"), i, device)
         {
                 for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-                        const char *type = text(device, "type");
+                        const char *type = json_word(device, "type");
 
                         if (strncmp(type, kinds[k].prefix,
                                     strlen(kinds[k].prefix)) != 0)
                                 continue;
-                        text_escape(text(device, "id"), id, sizeof id);
+                        text_escape(json_word(device, "id"), id, sizeof id);
                         TRY(warn(warnings, err,
                                  "device %s%s%s: the snapshot does not hold "
                                  "%s",

@@ -18,9 +18,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* qemu-img's. */
-#define CLUSTER_DEFAULT 65536u
-
 struct disk_out {
         const struct disk_info *disk;
         const struct disk_out_options *options;
@@ -171,7 +168,7 @@ static bool open_writer(struct disk_out *o, struct err *err)
         CLEANUP_FREE char *base = NULL;
         struct qcow2_writer_options w = {
                 .size = o->size,
-                .cluster_size = CLUSTER_DEFAULT,
+                .cluster_size = QCOW2_CLUSTER_DEFAULT,
         };
 
         if (o->disk->overlay) {

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,20 +13,15 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "base/limits.h"
 #include "base/log.h"
-#include "base/spool.h"
 #include "base/text.h"
 #include "format/manifest.h"
-#include "qcow/image.h"
 #include "qcow/writer.h"
 #include "qemu/disks.h"
-#include "qemu/identity.h"
 #include "save/kept.h"
 #include "save/leftovers.h"
 
 #define NODE_PREFIX "stasis-behind-"
-#define CLUSTER     65536u
 /* A job that makes no progress for so long will not end. */
 #define JOB_SECONDS 60
 
@@ -109,7 +103,7 @@ static bool make(struct overlay *o, struct err *err)
         struct qcow2_writer_options w = {
                 .size = (uint64_t)json_integer_value(
                         json_object_get(o->disk, "virtual_size")),
-                .cluster_size = CLUSTER,
+                .cluster_size = QCOW2_CLUSTER_DEFAULT,
                 .backing_name = json_text(top, "file"),
                 .backing_format = format && strcmp(format, "qcow2") == 0
                                           ? "qcow2"

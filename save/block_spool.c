@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "save/block_spool.h"
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/limits.h"
@@ -158,8 +159,7 @@ bool block_spool_add(struct block_spool *s, const char *device, uint64_t offset,
         TRY(find_disk(s, device, &d, err));
         if (!make_room(s, d, block, err))
                 return about(d, err);
-        if (!bytes ||
-            (bytes[0] == 0 && memcmp(bytes, bytes + 1, BLOCK_SIZE - 1) == 0)) {
+        if (!bytes || bytes_are_zero(bytes, BLOCK_SIZE)) {
                 set_state(d, block, BLOCK_ZERO);
                 return true;
         }

@@ -2,6 +2,7 @@
 #include "save/capture.h"
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/limits.h"
 #include "base/spool.h"
 #include "base/text.h"
@@ -196,13 +197,6 @@ static bool write_held(struct capture *c, struct err *err)
         return spool_reset(c->held_bytes, err);
 }
 
-static bool put(json_t *object, const char *key, json_t *value, struct err *err)
-{
-        if (!value || json_object_set_new(object, key, value) != 0)
-                return err_nomem(err);
-        return true;
-}
-
 static json_t *describe_blocks(const struct ram_blocks *blocks)
 {
         json_t *list = json_array();
@@ -230,13 +224,14 @@ static bool write_manifest(struct capture *c, struct err *err)
         bool ok;
 
         machine = json_object_get(m, "machine");
-        if (!machine && m && put(m, "machine", json_object(), err))
+        if (!machine && m && json_put(m, "machine", json_object(), err))
                 machine = json_object_get(m, "machine");
         ok = machine != NULL || err_nomem(err);
-        ok = ok && (!type[0] || put(machine, "type", json_string(type), err));
-        ok = ok && put(m, "target_page_size",
-                       json_integer(stream_page_size(c->stream)), err);
-        ok = ok && put(m, "ram_blocks", describe_blocks(c->blocks), err);
+        ok = ok &&
+             (!type[0] || json_put(machine, "type", json_string(type), err));
+        ok = ok && json_put(m, "target_page_size",
+                            json_integer(stream_page_size(c->stream)), err);
+        ok = ok && json_put(m, "ram_blocks", describe_blocks(c->blocks), err);
         ok = ok && writer_manifest(c->writer, m, err);
         json_decref(m);
         return ok;
@@ -351,14 +346,14 @@ static bool write_state(struct capture *c, struct err *err)
 {
         if (!c->assembler)
                 return err_set(err, ERR_CORRUPT, "the stream has no RAM");
-        TRY(put(c->state, "absent", json_array(), err));
+        TRY(json_put(c->state, "absent", json_array(), err));
         TRY(assembler_missing(c->assembler, missing, c, err));
-        TRY(put(c->state, "section_footers",
-                json_boolean(stream_has_footers(c->stream)), err));
-        TRY(put(c->state, "section_split", json_string(stream_split(c->stream)),
-                err));
+        TRY(json_put(c->state, "section_footers",
+                     json_boolean(stream_has_footers(c->stream)), err));
+        TRY(json_put(c->state, "section_split",
+                     json_string(stream_split(c->stream)), err));
         globalstate_run_state(c->globalstate, c->globalstate_len, c->run_state);
-        TRY(put(c->state, "run_state", json_string(c->run_state), err));
+        TRY(json_put(c->state, "run_state", json_string(c->run_state), err));
         if (c->options->complete)
                 TRY(c->options->complete(c->options->arg, c->writer, c->state,
                                          err));
@@ -444,7 +439,7 @@ static bool prepare(struct capture *c, int out_fd, struct err *err)
         c->unsent = unsent_new();
         if (!c->state || !c->devices || !c->unsent)
                 return err_nomem(err);
-        TRY(put(c->state, "devices", json_incref(c->devices), err));
+        TRY(json_put(c->state, "devices", json_incref(c->devices), err));
         TRY(spool_new(o->spool_dir, HELD_MEMORY, &c->held_bytes, err));
         return writer_new(out_fd, c->out_name, true, &options, &c->writer, err);
 }

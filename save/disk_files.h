@@ -4,13 +4,14 @@
 #define STASIS_SAVE_DISK_FILES_H
 
 #include "qcow/chain.h"
+#include "qcow/writer.h"
 #include "save/disk_source.h"
 
 #include <jansson.h>
 
 /* Extents of a disk in full are told in blocks of this: layers of any
  * granularity become one that a fresh image has by default. */
-#define FULL_GRANULARITY 65536u
+#define FULL_GRANULARITY QCOW2_CLUSTER_DEFAULT
 
 /* Opens the files of a disk as qemu/disks.h tells it.  ERR_UNSUPPORTED, with
  * the reason, when an image is no file here or of a format that we do not read.

@@ -2,6 +2,7 @@
 #include "save/disks.h"
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "format/manifest.h"
@@ -46,20 +47,6 @@ struct disks {
         uint64_t data_bytes;
 };
 
-static const char *text(const json_t *object, const char *key)
-{
-        const char *s = json_string_value(json_object_get(object, key));
-
-        return s ? s : "";
-}
-
-static bool put(json_t *object, const char *key, json_t *value, struct err *err)
-{
-        if (!value || json_object_set_new(object, key, value) != 0)
-                return err_nomem(err);
-        return true;
-}
-
 static bool about(const json_t *disk, struct err *err)
 {
         char shown[200];
@@ -73,8 +60,9 @@ static bool about(const json_t *disk, struct err *err)
 /* Any name that QEMU has for it will do. */
 static bool is_called(const json_t *disk, const char *name, size_t len)
 {
-        const char *names[] = {disk_name(disk), text(disk, "node"),
-                               text(disk, "device"), text(disk, "qdev")};
+        const char *names[] = {disk_name(disk), json_word(disk, "node"),
+                               json_word(disk, "device"),
+                               json_word(disk, "qdev")};
 
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
                 if (len > 0 && strlen(names[i]) == len &&
@@ -93,7 +81,7 @@ static bool has_backing(const json_t *disk)
 {
         const json_t *images = json_object_get(disk, "chain");
 
-        return text(json_array_get(images, 1), "format")[0] ||
+        return json_word(json_array_get(images, 1), "format")[0] ||
                json_array_size(images) > 2;
 }
 
@@ -123,7 +111,7 @@ static const char *mode_of(const json_t *disk, const struct disks_options *o)
         /* Variables of firmware are a small image of their own, and no
          * overlay of anything. */
         if (!has_backing(disk) &&
-            strncmp(text(disk, "device"), "pflash", 6) == 0)
+            strncmp(json_word(disk, "device"), "pflash", 6) == 0)
                 return "full";
         return o->all;
 }
@@ -178,14 +166,15 @@ static bool mark(struct disks *d, struct disk *disk, const char *mode,
         disk->overlay = strcmp(mode, "overlay") == 0;
         name_disk_dir(disk_name(disk->json), dir);
         for (const struct disk *o = d->list; o < disk; o++)
-                if (strcmp(text(o->json, "dir"), dir) == 0)
+                if (strcmp(json_word(o->json, "dir"), dir) == 0)
                         return err_set(err, ERR_UNSUPPORTED,
                                        "two disks are called %s: give them "
                                        "ids",
                                        disk_name(disk->json));
-        TRY(put(disk->json, "stored", json_string(mode), err));
-        TRY(put(disk->json, "name", json_string(disk_name(disk->json)), err));
-        return put(disk->json, "dir", json_string(dir), err);
+        TRY(json_put(disk->json, "stored", json_string(mode), err));
+        TRY(json_put(disk->json, "name", json_string(disk_name(disk->json)),
+                     err));
+        return json_put(disk->json, "dir", json_string(dir), err);
 }
 
 /* Not a file of ours to read, or not of a kind that we can. */
@@ -352,7 +341,7 @@ static bool pin_bases(const struct disks *d, struct disk *disk, struct err *err)
                 TRY(pin_take(chain_part_read, &below,
                              image_size(disk->chain->files[i].image),
                              d->digest_bases, &pin, err));
-                TRY(put(json_array_get(images, i), "pin", pin, err));
+                TRY(json_put(json_array_get(images, i), "pin", pin, err));
         }
         return true;
 }
@@ -363,12 +352,12 @@ static bool store(struct disks *d, struct disk *disk,
 {
         struct disk_totals totals;
 
-        TRY(put(disk->json, "virtual_size",
-                json_integer((json_int_t)source->size), err));
-        TRY(put(disk->json, "granularity",
-                json_integer((json_int_t)source->granularity), err));
-        TRY(disk_store(w, text(disk->json, "dir"), source, disk->overlay, tag,
-                       progress, &totals, err));
+        TRY(json_put(disk->json, "virtual_size",
+                     json_integer((json_int_t)source->size), err));
+        TRY(json_put(disk->json, "granularity",
+                     json_integer((json_int_t)source->granularity), err));
+        TRY(disk_store(w, json_word(disk->json, "dir"), source, disk->overlay,
+                       tag, progress, &totals, err));
         d->data_bytes += totals.data_bytes;
         return true;
 }
@@ -422,10 +411,11 @@ static bool find_node(const json_t *nodes, const json_t *image, char name[64])
         {
                 const char *file = json_text(node, "image.filename");
 
-                if (!file || strcmp(file, text(image, "name")) != 0 ||
-                    strcmp(text(node, "drv"), text(image, "format")) != 0)
+                if (!file || strcmp(file, json_word(image, "name")) != 0 ||
+                    strcmp(json_word(node, "drv"),
+                           json_word(image, "format")) != 0)
                         continue;
-                snprintf(name, 64, "%s", text(node, "node-name"));
+                snprintf(name, 64, "%s", json_word(node, "node-name"));
                 return true;
         }
         return false;
@@ -443,7 +433,7 @@ static bool pin_node(const struct disks *d, json_t *image, const char *node,
         ok = pin_take(source.read, source.arg, source.size, d->digest_bases,
                       &pin, err);
         disk_nbd_close(nbd);
-        return ok && put(image, "pin", pin, err);
+        return ok && json_put(image, "pin", pin, err);
 }
 
 static bool pin_nodes(const struct disks *d, struct disk *disk, struct err *err)
@@ -457,9 +447,9 @@ static bool pin_nodes(const struct disks *d, struct disk *disk, struct err *err)
                     json_pack("{s:b}", "flat", 1), &nodes, err));
         json_array_foreach(images, i, image)
         {
-                if (i == 0 || !text(image, "format")[0])
+                if (i == 0 || !json_word(image, "format")[0])
                         continue;
-                text_escape(text(image, "name"), shown, sizeof shown);
+                text_escape(json_word(image, "name"), shown, sizeof shown);
                 if (find_node(nodes, image, name))
                         TRY(pin_node(d, image, name, err));
                 else
@@ -478,8 +468,8 @@ static bool store_asked(struct disks *d, struct disk *disk, struct writer *w,
         struct disk_nbd *nbd;
         bool ok;
 
-        TRY(disk_nbd_open(d->q, text(disk->json, "node"), disk->overlay, &nbd,
-                          &source, err));
+        TRY(disk_nbd_open(d->q, json_word(disk->json, "node"), disk->overlay,
+                          &nbd, &source, err));
         ok = store(d, disk, &source, w, tag, progress, err);
         disk_nbd_close(nbd);
         return ok && (!disk->overlay || pin_nodes(d, disk, err));

@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/emit.h"
 #include "base/io.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "format/fingerprint.h"
@@ -71,13 +72,6 @@ static time_t seconds_now(void)
         return t.tv_sec;
 }
 
-static bool put(json_t *object, const char *key, json_t *value, struct err *err)
-{
-        if (!value || json_object_set_new(object, key, value) != 0)
-                return err_nomem(err);
-        return true;
-}
-
 /* ---- before the VM is touched -------------------------------------------- */
 
 static bool claim(struct live *l, struct err *err)
@@ -127,7 +121,7 @@ static bool learn(struct live *l, struct err *err)
                               l->manifest, err));
         TRY(disks_query(l->q, l->pid, &l->disks, err));
         leftovers_sweep(l->disks);
-        TRY(put(l->manifest, "disks", json_deep_copy(l->disks), err));
+        TRY(json_put(l->manifest, "disks", json_deep_copy(l->disks), err));
         TRY(disks_select(l->q, l->disks, &l->options->disks, &l->stored, err));
         TRY(outside_find(l->q, l->manifest, l->disks, l->options->quit,
                          l->warnings, err));
@@ -194,7 +188,7 @@ static bool take_fingerprint(json_t *image, json_t *warnings, struct err *err)
         char line[600], shown[300];
 
         if (file && fingerprint_take(file, &print, &failed))
-                return put(image, "fingerprint", json_incref(print), err);
+                return json_put(image, "fingerprint", json_incref(print), err);
         text_escape(json_string_value(json_object_get(image, "name")), shown,
                     sizeof shown);
         snprintf(line, sizeof line,
@@ -237,9 +231,9 @@ static bool complete(void *arg, struct writer *w, json_t *state,
         }
         TRY(disks_store(l->stored, w, CAPTURE_TAG, l->behind,
                         l->options->progress, err));
-        TRY(put(state, "disks", json_incref(l->disks), err));
-        TRY(put(state, "run_state", json_string(l->before), err));
-        return put(state, "warnings", json_incref(l->warnings), err);
+        TRY(json_put(state, "disks", json_incref(l->disks), err));
+        TRY(json_put(state, "run_state", json_string(l->before), err));
+        return json_put(state, "warnings", json_incref(l->warnings), err);
 }
 
 static bool start(struct live *l, struct err *err)
