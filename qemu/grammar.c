@@ -4,7 +4,6 @@
 #include "base/emit.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "qemu/config.h"
 #include "qemu/stream_format.h"
 #include "qemu/tail.h"
 #include "qemu/vmdesc.h"
@@ -73,6 +72,11 @@ bool grammar_disks(const struct grammar *g, uint32_t *section_id_out)
 bool grammar_footers(const struct grammar *g)
 {
         return g->footers;
+}
+
+const struct stream_config *grammar_config(const struct grammar *g)
+{
+        return &g->config;
 }
 
 const char *grammar_machine(const struct grammar *g)

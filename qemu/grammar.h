@@ -8,6 +8,7 @@
 #ifndef STASIS_QEMU_GRAMMAR_H
 #define STASIS_QEMU_GRAMMAR_H
 
+#include "qemu/config.h"
 #include "qemu/ram.h"
 
 struct grammar;
@@ -31,6 +32,8 @@ const struct ram_blocks *grammar_ram(const struct grammar *g);
 /* The section id of block migration; false: none was started (yet). */
 bool grammar_disks(const struct grammar *g, uint32_t *section_id_out);
 bool grammar_footers(const struct grammar *g);
+/* All zeros when the stream has no configuration. */
+const struct stream_config *grammar_config(const struct grammar *g);
 /* "" when the stream has no configuration. */
 const char *grammar_machine(const struct grammar *g);
 /* idstr of the section told last. */

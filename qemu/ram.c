@@ -14,6 +14,20 @@ void ram_blocks_fini(struct ram_blocks *b)
         *b = (struct ram_blocks){0};
 }
 
+bool ram_blocks_copy(const struct ram_blocks *from, struct ram_blocks *to,
+                     struct err *err)
+{
+        struct ram_block *blocks = calloc(from->count + 1, sizeof *blocks);
+
+        if (!blocks)
+                return err_nomem(err);
+        if (from->count)
+                memcpy(blocks, from->blocks, from->count * sizeof *blocks);
+        *to = *from;
+        to->blocks = blocks;
+        return true;
+}
+
 int ram_blocks_find(const struct ram_blocks *b, const char *name)
 {
         for (unsigned i = 0; i < b->count; i++)

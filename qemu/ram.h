@@ -24,6 +24,8 @@ struct ram_blocks {
 };
 
 void ram_blocks_fini(struct ram_blocks *b);
+bool ram_blocks_copy(const struct ram_blocks *from, struct ram_blocks *to,
+                     struct err *err);
 /* The block's index, or -1. */
 int ram_blocks_find(const struct ram_blocks *b, const char *name);
 
