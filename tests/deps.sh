@@ -11,7 +11,8 @@ build="gcc libc6-dev make pkg-config libarchive-dev libzstd-dev
         libjansson-dev libxxhash-dev zlib1g-dev libblkid-dev
         libnbd-dev"
 tests="libcmocka-dev qemu-system-x86 qemu-utils busybox-static cpio gzip
-        xz-utils zstd xxhash tar binutils jq ovmf e2fsprogs fdisk mount"
+        xz-utils zstd xxhash tar binutils jq ovmf e2fsprogs fdisk mount
+        python3"
 versions="mmdebstrap"
 ci="clang"
 
