@@ -159,8 +159,8 @@ static bool tell_subsection(struct fields *f, size_t end)
         ok = fields_subsection(f, name);
         body = next_subsection(f, f->at, end) - f->at;
         if (ok && body > 0)
-                ok = fields_leaf(f, "data", body <= 4 ? "uint32" : "buffer",
-                                 body <= 4 ? FIELD_UNSIGNED : FIELD_BYTES,
+                ok = fields_leaf(f, "data", body <= 8 ? "number" : "buffer",
+                                 body <= 8 ? FIELD_UNSIGNED : FIELD_BYTES,
                                  body);
         fields_pop(f, mark);
         return ok;
