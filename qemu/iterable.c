@@ -114,8 +114,9 @@ static bool stattrib_record(struct cursor *c, uint64_t *body, bool *done)
         TRY(cursor_u64be(c, "storage attributes record", &record));
         switch (record & STATTRIB_FLAGS) {
         case STATTRIB_EOS:
-        case STATTRIB_DONE:
                 *done = true;
+                return true;
+        case STATTRIB_DONE: /* of all values; the payload's EOS follows */
                 return true;
         case STATTRIB_MORE:
                 TRY(cursor_u64be(c, "count", &count));

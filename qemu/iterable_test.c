@@ -65,10 +65,11 @@ static void hash_tables_end_at_the_empty_chunk(void **state)
         assert_int_equal(status, ERR_CORRUPT);
 }
 
-static void storage_attributes_end_at_eos_or_done(void **state)
+static void storage_attributes_end_at_eos(void **state)
 {
         static const char more[] = "\0\0\0\0\0\0\x10\2\0\0\0\0\0\0\0\3abc"
-                                   "\0\0\0\0\0\0\0\10";
+                                   "\0\0\0\0\0\0\0\10"
+                                   "\0\0\0\0\0\0\0\1";
         enum status status;
 
         (void)state;
@@ -96,7 +97,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(bitmaps_end_at_their_eos),
                 cmocka_unit_test(hash_tables_end_at_the_empty_chunk),
-                cmocka_unit_test(storage_attributes_end_at_eos_or_done),
+                cmocka_unit_test(storage_attributes_end_at_eos),
                 cmocka_unit_test(others_are_not_known),
         };
 

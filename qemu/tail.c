@@ -13,8 +13,9 @@
 /* EOF byte, vmdesc type byte, be32 length, and the JSON's first byte. */
 #define VMDESC_HEAD 6
 
-/* Versions are small numbers in every QEMU; more is not a header. */
-#define VERSION_MAX 1000
+/* Versions are small numbers, but for some that are dates (an EEPROM's is
+ * 20061113); more is not a header. */
+#define VERSION_MAX 99999999
 
 bool section_header_parse(const uint8_t *p, size_t len,
                           struct section_header *out)

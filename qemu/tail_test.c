@@ -64,6 +64,19 @@ static void wrong_length_in_vmdesc_is_mended_by_what_follows(void **state)
         tail_fini(&t);
 }
 
+/* As that of an EEPROM is, in a network card of 82550 kind. */
+static void a_version_may_be_a_date(void **state)
+{
+        static struct fixture f;
+        struct section_header h;
+
+        (void)state;
+        start(&f, true);
+        fixture_section(&f, 4, 1, "eeprom", 0, 20061113);
+        assert_true(section_header_parse(f.bytes, f.e.len, &h));
+        assert_int_equal(h.version_id, 20061113);
+}
+
 static void footers_alone_split_when_there_is_one_way(void **state)
 {
         static struct fixture f;
@@ -191,6 +204,7 @@ int main(void)
                 cmocka_unit_test(vmdesc_gives_lengths),
                 cmocka_unit_test(
                         wrong_length_in_vmdesc_is_mended_by_what_follows),
+                cmocka_unit_test(a_version_may_be_a_date),
                 cmocka_unit_test(footers_alone_split_when_there_is_one_way),
                 cmocka_unit_test(two_ways_to_split_are_refused),
                 cmocka_unit_test(unfinished_tail_is_incomplete_then_truncated),
