@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "cmd/commands.h"
 #include "cmd/common.h"
+#include "restore/check.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -91,9 +92,10 @@ static const struct option table[] = {
                 .kind = OPTION_LIST,
                 .offset = offsetof(struct options, force),
                 .value = "REASON",
-                .help = "override a reason not to load: machine-type or disks; "
-                        "may be given several times",
-                .words = "machine-type disks",
+                .help = "override a reason not to load, by the code that "
+                        "stasis-check(1) lists: machine-type, disks, ...; may "
+                        "be given several times",
+                .words = CHECK_FORCIBLE,
         },
         CMD_OPTION_THREADS(struct options),
         CMD_OPTION_SPOOL(struct options),

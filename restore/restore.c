@@ -76,7 +76,8 @@ static void cleanup_target(struct target **t)
 
 /* *disks: let go of, and NULL, from the moment on in which the guest may run.
  */
-static bool into_target(struct reader *r, const struct restore_options *options,
+static bool into_target(struct reader *r, const struct state *saved,
+                        const struct restore_options *options,
                         char *const *command, struct restored_disks **disks,
                         bool null_stdin, int *exit_code, struct err *err)
 {
@@ -89,13 +90,13 @@ static bool into_target(struct reader *r, const struct restore_options *options,
         };
         double begun = seconds_now();
         uint64_t stream_bytes = 0;
-        struct check c;
+        CLEANUP(check_fini) struct check c = {0};
         char state[32];
         bool paused;
 
         TRY(check_init(&c, options->force, options->force_count, *disks, err));
         TRY(target_open(&o, &t, &paused, err));
-        TRY(target_check(t, r, &c, err));
+        TRY(target_check(t, r, saved, &c, err));
         TRY(target_load(t, r, &c, options->spool_dir, options->progress,
                         &stream_bytes, err));
         restored_disks_free(steal(*disks));
@@ -178,6 +179,7 @@ static bool into(struct reader *r, int in_fd, const char *in_name,
         struct restored_disks *disks = NULL;
         CLEANUP_FREE char **recorded = NULL;
         char *const *command = options->command;
+        CLEANUP(state_fini) struct state saved = {0};
         bool ok;
 
         tell_age(reader_manifest(r));
@@ -193,9 +195,11 @@ static bool into(struct reader *r, int in_fd, const char *in_name,
                                      &recorded, err));
                 command = recorded;
         }
+        if (!reader_is_pipe(r))
+                TRY(state_read(in_fd, in_name, &saved, err));
         ok = make_disks(r, in_fd, in_name, options, &disks, err) &&
-             into_target(r, options, command, &disks,
-                         reader_is_pipe(r) || spooled, exit_code, err);
+             into_target(r, saved.manifest ? &saved : NULL, options, command,
+                         &disks, reader_is_pipe(r) || spooled, exit_code, err);
         restored_disks_undo(disks);
         restored_disks_free(disks);
         return ok;

@@ -28,6 +28,7 @@ struct target {
         pid_t pid;
         int stream;    /* our end of the socketpair */
         bool no_block; /* its disks are there already */
+        struct view view;
         /* While apply runs. */
         struct check *check;
         struct reader *reader;
@@ -110,6 +111,7 @@ void target_free(struct target *t)
                 return;
         if (t->stream >= 0)
                 close(t->stream);
+        view_fini(&t->view);
         qmp_close(t->q);
         process_free(t->process);
         free(t);
@@ -198,13 +200,16 @@ static bool choose_block(struct target *t, const json_t *state,
                        name);
 }
 
-bool target_check(struct target *t, struct reader *r, struct check *c,
-                  struct err *err)
+bool target_check(struct target *t, struct reader *r, const struct state *saved,
+                  struct check *c, struct err *err)
 {
-        TRY(check_machine(c, reader_manifest(r), t->q, err));
+        TRY(view_ask(t->q, t->pid, &t->view, err));
+        TRY(check_machine(c, reader_manifest(r), &t->view, err));
         TRY(choose_block(t, reader_state(r), c, err));
+        if (saved)
+                TRY(check_devices(c, saved, &t->view, err));
         if (reader_state(r))
-                TRY(check_disks(c, reader_state(r), t->q, t->pid, err));
+                TRY(check_disks(c, reader_state(r), &t->view, err));
         return check_verdict(c, err);
 }
 
@@ -264,7 +269,7 @@ static bool proven(void *arg, struct err *err)
 
         if (!reader_is_pipe(t->reader))
                 return true;
-        TRY(check_disks(t->check, reader_state(t->reader), t->q, t->pid, err));
+        TRY(check_disks(t->check, reader_state(t->reader), &t->view, err));
         return check_verdict(t->check, err);
 }
 

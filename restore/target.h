@@ -30,9 +30,9 @@ bool target_open(const struct target_options *options, struct target **out,
 void target_free(struct target *t);
 
 /* Everything that can be asked before the load; from a pipe, the disks come
- * later (target_load). */
-bool target_check(struct target *t, struct reader *r, struct check *c,
-                  struct err *err);
+ * later (target_load).  saved: what the snapshot holds; NULL: from a pipe. */
+bool target_check(struct target *t, struct reader *r, const struct state *saved,
+                  struct check *c, struct err *err);
 /* Loads, until QEMU itself says that all is in place. */
 bool target_load(struct target *t, struct reader *r, struct check *c,
                  const char *spool_dir, struct progress *progress,

@@ -109,8 +109,9 @@ refused 4 'machine type pc-i440fx' vm.stasis -- -M q35 -m 64
 refused 4 'RAMBlock pc.ram has 0x4000000' vm.stasis -- -M pc -m 128 \
         "${floppy[@]}" -drive file=disk,format=raw,if=ide,id=v
 refused 4 'no disk' vm.stasis -- -M pc -m 64 "${floppy[@]}"
-refused 1 'virtio-rng' vm.stasis -- -M pc -m 64 "${floppy[@]}" \
-        -drive file=disk,format=raw,if=ide,id=v
+without=(-M pc -m 64 "${floppy[@]}" -drive file=disk,format=raw,if=ide,id=v)
+refused 4 'virtio-rng.*--force=device-missing' vm.stasis -- "${without[@]}"
+refused 1 'virtio-rng' vm.stasis --force=device-missing -- "${without[@]}"
 refused 1 'QEMU ended' vm.stasis -- -no-such-option
 refused 2 'incoming' vm.stasis -- "${machine[@]}" -incoming defer
 refused 2 'is not one of' vm.stasis --force=ram -- \

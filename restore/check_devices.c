@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Device sections of a snapshot against those that the target would send.
+ *
+ * QEMU finds a section by name and instance and refuses one that it has no
+ * device for; a device for which nothing comes stays as it was at power-on,
+ * and QEMU does not notice.
+ */
+#include "restore/check.h"
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "format/manifest.h"
+#include "qemu/fields.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* "virtio-blk" of "0000:00:04.0/virtio-blk". */
+static const char *class_of(const char *idstr)
+{
+        const char *slash = strrchr(idstr, '/');
+
+        return slash ? slash + 1 : idstr;
+}
+
+static bool has_path(const char *idstr)
+{
+        return strchr(idstr, '/') != NULL;
+}
+
+/* Sections that each CPU has one of. */
+static bool is_of_cpu(const char *idstr)
+{
+        static const char *const names[] = {"cpu", "cpu_common", "apic",
+                                            "kvm-apic", "kvm-tpr-opt"};
+
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+                if (strcmp(idstr, names[i]) == 0)
+                        return true;
+        return false;
+}
+
+static const char *title(const struct device_section *s, char out[400])
+{
+        char shown[320];
+
+        text_escape(s->idstr, shown, sizeof shown);
+        if (s->instance_id)
+                snprintf(out, 400, "%s (instance %" PRIu32 ")", shown,
+                         s->instance_id);
+        else
+                snprintf(out, 400, "%s", shown);
+        return out;
+}
+
+struct match {
+        const struct devices *snapshot, *target;
+        bool *taken; /* of target's: it has its counterpart */
+};
+
+static const struct device_section *
+moved_to(const struct match *m, const struct device_section *s, size_t *at)
+{
+        for (size_t i = 0; i < m->target->count; i++) {
+                const struct device_section *t = &m->target->list[i];
+
+                if (m->taken[i] || !has_path(t->idstr) ||
+                    strcmp(class_of(t->idstr), class_of(s->idstr)) != 0 ||
+                    devices_find(m->snapshot, t->idstr, t->instance_id))
+                        continue;
+                *at = i;
+                return t;
+        }
+        return NULL;
+}
+
+/* What the target has at the address of s; NULL: nothing. */
+static const struct device_section *in_its_place(const struct match *m,
+                                                 const struct device_section *s)
+{
+        size_t len = (size_t)(class_of(s->idstr) - s->idstr);
+
+        for (size_t i = 0; len > 0 && i < m->target->count; i++) {
+                const struct device_section *t = &m->target->list[i];
+
+                if (strncmp(t->idstr, s->idstr, len) == 0 &&
+                    !strchr(t->idstr + len, '/'))
+                        return t;
+        }
+        return NULL;
+}
+
+static bool missing(struct check *c, struct match *m,
+                    const struct device_section *s, struct err *err)
+{
+        const struct device_section *t = NULL;
+        char name[400], other[400];
+        size_t at = 0;
+
+        if (is_of_cpu(s->idstr))
+                return check_find(c, "cpu-count") ||
+                       check_add(c, "cpu-count", REASON_REFUSED, s->idstr,
+                                 s->idstr, NULL, err,
+                                 "the target has no CPU for section %s: give "
+                                 "it the same -smp",
+                                 title(s, name));
+        if (has_path(s->idstr))
+                t = moved_to(m, s, &at);
+        if (t) {
+                m->taken[at] = true;
+                return check_add(c, "device-moved", REASON_REFUSED, s->idstr,
+                                 s->idstr, t->idstr, err,
+                                 "%s is at another address in the target: %s",
+                                 title(s, name), title(t, other));
+        }
+        t = in_its_place(m, s);
+        return check_add(c, "device-missing", REASON_REFUSED, s->idstr,
+                         s->idstr, t ? t->idstr : NULL, err,
+                         "the target has no %s%s%s", title(s, name),
+                         t ? "; there it has " : "", t ? title(t, other) : "");
+}
+
+/* ---- the same device ----------------------------------------------------- */
+
+/* The first PCI configuration space of a section. */
+struct config {
+        const uint8_t *bytes;
+        size_t len;
+};
+
+static bool find_config(void *arg, const struct field *f, struct err *err)
+{
+        struct config *out = arg;
+
+        (void)err;
+        if (!out->bytes && strcmp(f->type, "pci config") == 0 &&
+            (f->size == 256 || f->size == 4096)) {
+                out->bytes = f->bytes;
+                out->len = f->size;
+        }
+        return true;
+}
+
+static struct config config_of(const struct device_section *s)
+{
+        struct err ignored = ERR_INIT;
+        struct config out = {0};
+
+        if (s->vmdesc)
+                fields_decode(s->vmdesc, s->payload, s->len, find_config, &out,
+                              &ignored);
+        return out;
+}
+
+/* Where a capability begins; 0: there is none. */
+static unsigned capability(const uint8_t *config, unsigned id)
+{
+        unsigned at = config[0x34] & ~3U;
+
+        for (int i = 0; at >= 0x40 && at < 0xfc && i < 48; i++) {
+                if (config[at] == id)
+                        return at;
+                at = config[at + 1] & ~3U;
+        }
+        return 0;
+}
+
+/* Bytes that no guest can write and that QEMU therefore compares (pci_init_mask
+ * and pci_add_capability in hw/pci/pci.c). */
+static const struct {
+        unsigned offset, len;
+        const char *what;
+} fixed[] = {
+        {0x00, 2, "vendor"},      {0x02, 2, "device id"},
+        {0x08, 1, "revision"},    {0x09, 3, "class"},
+        {0x0e, 1, "header type"}, {0x34, 1, "first capability"},
+};
+
+static unsigned word(const uint8_t *p)
+{
+        return p[0] | (unsigned)p[1] << 8;
+}
+
+static bool differ(struct check *c, const struct device_section *s,
+                   const char *what, unsigned a, unsigned b, struct err *err)
+{
+        char name[400], x[48], y[48];
+
+        snprintf(x, sizeof x, "%s %#x", what, a);
+        snprintf(y, sizeof y, "%s %#x", what, b);
+        return check_add(c, "device-config", REASON_REFUSED, s->idstr, x, y,
+                         err,
+                         "%s has other properties in the target: PCI %s is "
+                         "%#x in the snapshot, %#x there",
+                         title(s, name), what, a, b);
+}
+
+static bool compare_config(struct check *c, const struct device_section *s,
+                           const struct device_section *t, struct err *err)
+{
+        struct config a = config_of(s), b = config_of(t);
+        unsigned x, y;
+
+        if (!a.bytes || !b.bytes)
+                return true;
+        if (a.len != b.len)
+                return differ(c, s, "configuration bytes", (unsigned)a.len,
+                              (unsigned)b.len, err);
+        for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+                unsigned o = fixed[i].offset;
+
+                if (memcmp(a.bytes + o, b.bytes + o, fixed[i].len) != 0)
+                        return differ(c, s, fixed[i].what, word(a.bytes + o),
+                                      word(b.bytes + o), err);
+        }
+        x = capability(a.bytes, 0x11);
+        y = capability(b.bytes, 0x11);
+        if (!x != !y)
+                return differ(c, s, "MSI-X capability", x, y, err);
+        if (!x)
+                return true;
+        x = (word(a.bytes + x + 2) & 0x7ff) + 1;
+        y = (word(b.bytes + y + 2) & 0x7ff) + 1;
+        return x == y || differ(c, s, "number of MSI-X vectors (queues, -smp)",
+                                x, y, err);
+}
+
+static bool compare(struct check *c, const struct device_section *s,
+                    const struct device_section *t, struct err *err)
+{
+        char name[400], a[16], b[16];
+
+        if (s->version_id > t->version_id) {
+                snprintf(a, sizeof a, "%" PRIu32, s->version_id);
+                snprintf(b, sizeof b, "%" PRIu32, t->version_id);
+                return check_add(c, "device-version", REASON_REFUSED, s->idstr,
+                                 a, b, err,
+                                 "%s has version %s in the snapshot, the "
+                                 "target's QEMU knows up to %s: use a newer "
+                                 "QEMU",
+                                 title(s, name), a, b);
+        }
+        return s->live || t->live || compare_config(c, s, t, err);
+}
+
+static bool extra(struct check *c, const struct device_section *t,
+                  struct err *err)
+{
+        char name[400];
+
+        if (is_of_cpu(t->idstr))
+                return check_find(c, "cpu-count") ||
+                       check_add(c, "cpu-count", REASON_WRONG, t->idstr, NULL,
+                                 t->idstr, err,
+                                 "the target has a CPU more, for section %s",
+                                 title(t, name));
+        return check_add(c, "device-extra", REASON_WRONG, t->idstr, NULL,
+                         t->idstr, err,
+                         "the target has %s, the snapshot has not: it would "
+                         "stay as at power-on",
+                         title(t, name));
+}
+
+static bool compare_all(struct check *c, struct match *m, struct err *err)
+{
+        const struct devices *a = m->snapshot, *b = m->target;
+
+        for (size_t i = 0; i < a->count; i++) {
+                const struct device_section *t = devices_find(
+                        b, a->list[i].idstr, a->list[i].instance_id);
+
+                if (t)
+                        m->taken[t - b->list] = true;
+        }
+        for (size_t i = 0; i < a->count; i++) {
+                const struct device_section *s = &a->list[i],
+                                            *t = devices_find(b, s->idstr,
+                                                              s->instance_id);
+
+                TRY(t ? compare(c, s, t, err) : missing(c, m, s, err));
+        }
+        for (size_t i = 0; i < b->count; i++)
+                if (!m->taken[i])
+                        TRY(extra(c, &b->list[i], err));
+        return true;
+}
+
+/* ---- what the stream has and the target expects -------------------------- */
+
+static bool compare_stream(struct check *c, const struct devices *s,
+                           const struct devices *t, struct err *err)
+{
+        char a[16], b[16];
+
+        if (s->page_size && t->page_size && s->page_size != t->page_size) {
+                snprintf(a, sizeof a, "%" PRIu32, s->page_size);
+                snprintf(b, sizeof b, "%" PRIu32, t->page_size);
+                TRY(check_add(c, "page-size", REASON_REFUSED, "configuration",
+                              a, b, err,
+                              "target pages have %s bytes in the snapshot, %s "
+                              "in the target",
+                              a, b));
+        }
+        if (!s->config.machine[0] != !t->config.machine[0])
+                TRY(check_add(
+                        c, "machine-type", REASON_REFUSED, "configuration",
+                        s->config.machine, t->config.machine, err,
+                        "%s names its machine type in the stream, %s "
+                        "does not (types up to 2.3)",
+                        s->config.machine[0] ? "the snapshot" : "the target",
+                        s->config.machine[0] ? "the target" : "the snapshot"));
+        if (s->footers != t->footers)
+                TRY(check_add(c, "machine-type", REASON_REFUSED, NULL, NULL,
+                              NULL, err,
+                              "one of snapshot and target has section footers, "
+                              "the other has not (types up to 2.3)"));
+        return true;
+}
+
+/* ---- by address alone ---------------------------------------------------- */
+
+/* "04.0" of "0000:00:04.0/virtio-blk"; "" when it is no PCI device's. */
+static const char *pci_path(const char *idstr, char out[200])
+{
+        size_t len = strcspn(idstr, "/");
+        unsigned domain, bus, slot, function;
+        int n = 0;
+
+        out[0] = '\0';
+        if (idstr[len] != '/' ||
+            sscanf(idstr, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function,
+                   &n) != 4 ||
+            domain != 0 || (size_t)n > len || len >= 200 + 8)
+                return out;
+        snprintf(out, 200, "%.*s", (int)(len - 8), idstr + 8);
+        return out;
+}
+
+static bool has_function(const json_t *list, const char *path)
+{
+        const json_t *item;
+        size_t i;
+
+        json_array_foreach(list, i, item)
+        {
+                if (strcmp(json_string_value(item), path) == 0)
+                        return true;
+        }
+        return false;
+}
+
+static bool check_addresses(struct check *c, const struct devices *d,
+                            const json_t *pci, struct err *err)
+{
+        char path[200], name[400];
+
+        for (size_t i = 0; i < d->count; i++) {
+                const struct device_section *s = &d->list[i];
+
+                pci_path(s->idstr, path);
+                if (!path[0] || has_function(pci, path))
+                        continue;
+                TRY(check_add(c, "device-missing", REASON_REFUSED, s->idstr,
+                              s->idstr, NULL, err,
+                              "the target has no PCI device at the address of "
+                              "%s",
+                              title(s, name)));
+        }
+        return true;
+}
+
+bool check_devices(struct check *c, const struct state *s, const struct view *v,
+                   struct err *err)
+{
+        struct match m = {.snapshot = &s->devices, .target = &v->devices};
+        bool ok;
+
+        if (!v->have_devices)
+                return !v->pci || check_addresses(c, &s->devices, v->pci, err);
+        m.taken = calloc(v->devices.count + 1, sizeof *m.taken);
+        if (!m.taken)
+                return err_nomem(err);
+        ok = compare_stream(c, &s->devices, &v->devices, err) &&
+             compare_all(c, &m, err);
+        free(m.taken);
+        return ok;
+}
