@@ -31,7 +31,7 @@ extern char **environ;
 
 struct process {
         pid_t pid;
-        bool ended, disowned;
+        bool ended, disowned, quiet;
         int status;
         int qmp;
         int stderr_fd; /* the pipe's read end; the thread reads it           */
@@ -122,7 +122,8 @@ static void *pump(void *arg)
                 n = read(p->stderr_fd, bytes, sizeof bytes);
                 if (n <= 0)
                         break;
-                pass_on(bytes, (size_t)n);
+                if (!p->quiet)
+                        pass_on(bytes, (size_t)n);
                 keep(p, bytes, (size_t)n);
         }
         return NULL;
@@ -166,38 +167,40 @@ static void stop_pump(struct process *p)
                 pthread_join(p->pump, NULL);
 }
 
-static char **extend_argv(char *const *argv, int fd, char chardev[64],
-                          struct err *err)
+static char **extend_argv(const struct process_options *o, int fd,
+                          char chardev[64], struct err *err)
 {
         size_t count = 0;
         char **out;
 
-        while (argv[count])
+        while (o->argv[count])
                 count++;
         out = calloc(count + ADDED_ARGS, sizeof *out);
         if (!out) {
                 err_nomem(err);
                 return NULL;
         }
-        memcpy(out, argv, count * sizeof *out);
+        memcpy(out, o->argv, count * sizeof *out);
         snprintf(chardev, 64, "socket,id=" PROCESS_QMP_ID ",fd=%d", fd);
         out[count++] = (char *)"-chardev";
         out[count++] = chardev;
         out[count++] = (char *)"-mon";
         out[count++] = (char *)"chardev=" PROCESS_QMP_ID ",mode=control";
         out[count++] = (char *)"-S";
-        out[count++] = (char *)"-incoming";
-        out[count++] = (char *)"defer";
+        if (!o->outgoing) {
+                out[count++] = (char *)"-incoming";
+                out[count++] = (char *)"defer";
+        }
         return out;
 }
 
 static void set_files(posix_spawn_file_actions_t *files,
                       const struct process_options *o, int qmp, int said)
 {
-        if (o->detached || o->null_stdin)
+        if (o->detached || o->null_stdin || o->quiet)
                 posix_spawn_file_actions_addopen(files, STDIN_FILENO,
                                                  "/dev/null", O_RDONLY, 0);
-        if (o->detached)
+        if (o->detached || o->quiet)
                 posix_spawn_file_actions_addopen(files, STDOUT_FILENO,
                                                  "/dev/null", O_WRONLY, 0);
         posix_spawn_file_actions_adddup2(files, said, STDERR_FILENO);
@@ -212,7 +215,7 @@ static bool spawn(struct process *p, const struct process_options *o, int qmp,
         posix_spawnattr_t attr;
         sigset_t defaults;
         char chardev[64];
-        CLEANUP_FREE char **argv = extend_argv(o->argv, qmp, chardev, err);
+        CLEANUP_FREE char **argv = extend_argv(o, qmp, chardev, err);
         short flags = POSIX_SPAWN_SETSIGDEF;
         int rc;
 
@@ -268,6 +271,7 @@ bool process_start(const struct process_options *options, struct process **out,
                 return err_nomem(err);
         pthread_mutex_init(&p->lock, NULL);
         p->qmp = p->stderr_fd = p->wake = -1;
+        p->quiet = options->quiet;
         /* Were SIGCHLD ignored, its status would be lost. */
         signal(SIGCHLD, SIG_DFL);
         if (!start(p, options, err)) {
@@ -359,6 +363,18 @@ const char *process_said(struct process *p, char *out, size_t size)
         one_line[at] = '\0';
         from = at >= size ? at - size + 1 : 0;
         return text_escape(one_line + from, out, size);
+}
+
+const char *process_words(struct process *p, char *out, size_t size)
+{
+        size_t len;
+
+        pthread_mutex_lock(&p->lock);
+        len = p->said_len < size ? p->said_len : size - 1;
+        memcpy(out, p->said + p->said_len - len, len);
+        pthread_mutex_unlock(&p->lock);
+        out[len] = '\0';
+        return out;
 }
 
 void process_disown(struct process *p)

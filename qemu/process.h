@@ -20,6 +20,9 @@ struct process_options {
         char *const *argv; /* the command; borrowed                          */
         bool detached;     /* in a session of its own, stdin and stdout null */
         bool null_stdin;   /* our stdin is a snapshot, not a console         */
+        bool quiet;        /* stdin and stdout null, stderr is only kept: nobody
+                              shall see that it was there                        */
+        bool outgoing; /* it is to send, not to wait: no -incoming           */
 };
 
 /* The chardev and monitor that are ours bear this id. */
@@ -29,7 +32,7 @@ struct process_options {
  * give.  *stopped_out: argv holds -S, so that the guest is not to run. */
 bool process_check_argv(char *const *argv, bool *stopped_out, struct err *err);
 
-/* Adds -S, -incoming defer and the QMP socket to argv. */
+/* Adds -S, -incoming defer (unless outgoing) and the QMP socket to argv. */
 bool process_start(const struct process_options *options, struct process **out,
                    struct err *err);
 /* Kills it unless it has ended or was disowned.  NULL is fine. */
@@ -44,6 +47,9 @@ bool process_ended(struct process *p, int timeout_ms);
 const char *process_ending(const struct process *p, char out[32]);
 /* The last lines of its stderr in one line, escaped; "" if there are none. */
 const char *process_said(struct process *p, char *out, size_t size);
+
+/* The same as it came: lines, not escaped. */
+const char *process_words(struct process *p, char *out, size_t size);
 
 /* It lives on without us. */
 void process_disown(struct process *p);

@@ -373,7 +373,8 @@ static bool finish(struct apply *a, struct err *err)
                 TRY(a->options->proven(a->options->arg, err));
         begin_disks(a);
         TRY(disk_play_gaps(&a->disks, reader_state(a->reader), err));
-        TRY(send_gaps(a, err));
+        if (!a->options->state_only)
+                TRY(send_gaps(a, err));
         return send_withheld(a, err);
 }
 

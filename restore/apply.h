@@ -20,6 +20,9 @@ struct apply_options {
         /* Commands that open the return path (OPEN_RETURN_PATH) are put into
          * the stream; the caller reads the verdict from the same socket. */
         bool return_path;
+        /* RAM that the reader does not tell is not sent: for a trial of device
+         * state alone, with a reader of "stream/" only. */
+        bool state_only;
         /* The section of block migration is left out: the disks come back
          * otherwise, and what is stored of them is only verified. */
         bool no_block;

@@ -29,6 +29,7 @@ struct target {
         int stream;    /* our end of the socketpair */
         bool no_block; /* its disks are there already */
         struct view view;
+        struct refusal refusal;
         /* While apply runs. */
         struct check *check;
         struct reader *reader;
@@ -54,6 +55,7 @@ static bool start(struct target *t, const struct target_options *options,
                 .argv = options->command,
                 .detached = options->detached,
                 .null_stdin = options->null_stdin,
+                .quiet = options->quiet,
         };
 
         TRY(process_check_argv(options->command, paused_out, err));
@@ -115,6 +117,11 @@ void target_free(struct target *t)
         qmp_close(t->q);
         process_free(t->process);
         free(t);
+}
+
+struct qmp *target_qmp(const struct target *t)
+{
+        return t->q;
 }
 
 pid_t target_pid(const struct target *t)
@@ -296,9 +303,13 @@ static bool say_refused(struct target *t, const struct apply_report *report,
 {
         char said[600] = "", status[32], why[300] = "", ending[40] = "";
 
+        snprintf(t->refusal.section, sizeof t->refusal.section, "%s",
+                 report->section[0] ? report->section : "header");
         if (t->process && process_ended(t->process, ENDING_MS)) {
                 char how[32];
 
+                process_words(t->process, t->refusal.said,
+                              sizeof t->refusal.said);
                 process_said(t->process, said, sizeof said);
                 snprintf(ending, sizeof ending, " and ended (%s)",
                          process_ending(t->process, how));
@@ -369,6 +380,34 @@ bool target_load(struct target *t, struct reader *r, struct check *c,
         }
         *stream_bytes_out = report.stream_bytes;
         return await_verdict(t, &report, err);
+}
+
+bool target_try(struct target *t, struct reader *r, bool state_only,
+                const char *spool_dir, struct refusal *out, struct err *err)
+{
+        struct apply_options o = {
+                .spool_dir = spool_dir,
+                .return_path = true,
+                .state_only = state_only,
+                .no_block = true,
+        };
+        struct apply_report report;
+
+        *out = (struct refusal){0};
+        t->reader = r;
+        TRY(plain_capabilities(t, err));
+        TRY(open_stream(t, err));
+        if (apply_run(r, t->stream, "the trial", &o, &report, err)) {
+                if (await_verdict(t, &report, err))
+                        return true;
+        } else if (err->os == EPIPE || err->os == ECONNRESET) {
+                say_refused(t, &report, err);
+        }
+        if (!t->refusal.section[0])
+                return false;
+        *out = t->refusal;
+        err_clear(err);
+        return true;
 }
 
 bool target_go(struct target *t, bool run, char state_out[32], struct err *err)

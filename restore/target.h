@@ -21,6 +21,13 @@ struct target_options {
         const char *qmp;
         bool detached;
         bool null_stdin; /* our stdin is the snapshot */
+        bool quiet;      /* only a trial: its stderr is not ours */
+};
+
+/* How a target refused a load. */
+struct refusal {
+        char section[320]; /* in flight, escaped; "": it did not refuse      */
+        char said[2048];   /* QEMU's words, lines, not escaped               */
 };
 
 /* *paused_out: the command itself asks for a stopped guest (-S). */
@@ -37,9 +44,15 @@ bool target_check(struct target *t, struct reader *r, const struct state *saved,
 bool target_load(struct target *t, struct reader *r, struct check *c,
                  const char *spool_dir, struct progress *progress,
                  uint64_t *stream_bytes_out, struct err *err);
+/* Feeds r to it and asks for QEMU's verdict, nothing else is looked at;
+ * state_only: no page of RAM is sent.  A refusal is no error. */
+bool target_try(struct target *t, struct reader *r, bool state_only,
+                const char *spool_dir, struct refusal *out, struct err *err);
 /* Sets the guest running if `run`; state_out: the run state afterwards. */
 bool target_go(struct target *t, bool run, char state_out[32], struct err *err);
 
+/* Borrowed: to ask it. */
+struct qmp *target_qmp(const struct target *t);
 /* 0: unknown */
 pid_t target_pid(const struct target *t);
 /* Leaves it to itself. */

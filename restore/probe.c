@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "restore/probe.h"
+
+#include "base/cleanup.h"
+#include "qemu/identity.h"
+#include "qemu/process.h"
+#include "qemu/stream.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#define GREETING_MS 10000
+#define SEND_NAME   "stasis-probe"
+
+/* ---- its stream ---------------------------------------------------------- */
+
+static bool item_begin(void *arg, const struct stream_item *item,
+                       struct err *err)
+{
+        return devices_begin(arg, item->number, item->kind, item->idstr, err);
+}
+
+static bool item_bytes(void *arg, const uint8_t *bytes, size_t len,
+                       struct err *err)
+{
+        return devices_bytes(arg, bytes, len, err);
+}
+
+static bool item_end(void *arg, struct err *err)
+{
+        return devices_end(arg, err);
+}
+
+static bool vmdesc(void *arg, const uint8_t *json, size_t len, struct err *err)
+{
+        return devices_vmdesc(arg, json, len, err);
+}
+
+static bool ram_start(void *arg, const struct ram_blocks *blocks,
+                      struct err *err)
+{
+        (void)arg;
+        (void)blocks;
+        (void)err;
+        return true;
+}
+
+static bool page(void *arg, unsigned block, uint64_t offset,
+                 enum page_kind kind, const uint8_t *bytes, size_t len,
+                 struct err *err)
+{
+        (void)arg;
+        (void)block;
+        (void)offset;
+        (void)kind;
+        (void)bytes;
+        (void)len;
+        (void)err;
+        return true;
+}
+
+static bool ram_end(void *arg, struct err *err)
+{
+        (void)arg;
+        (void)err;
+        return true;
+}
+
+static bool disk(void *arg, const char *device, uint64_t offset,
+                 const uint8_t *bytes, struct err *err)
+{
+        (void)arg;
+        (void)device;
+        (void)offset;
+        (void)bytes;
+        (void)err;
+        return true;
+}
+
+static bool read_stream(int fd, struct devices_builder *builder,
+                        struct devices *out, struct err *err)
+{
+        struct stream_events events = {
+                .item_begin = item_begin,
+                .item_bytes = item_bytes,
+                .item_end = item_end,
+                .ram_start = ram_start,
+                .page = page,
+                .ram_end = ram_end,
+                .disk = disk,
+                .vmdesc = vmdesc,
+                .arg = builder,
+        };
+        struct source *source = NULL;
+        struct stream *stream = NULL;
+        bool ok;
+
+        ok = source_new(fd, "the probe", NULL, NULL, &source, err) &&
+             stream_new(source, &events, &(struct stream_options){0}, &stream,
+                        err) &&
+             stream_run(stream, err) && devices_finish(builder, out, err);
+        stream_free(stream);
+        source_free(source);
+        return ok;
+}
+
+bool probe_devices(struct qmp *q, struct devices *out, struct err *err)
+{
+        struct devices_builder *builder = NULL;
+        CLEANUP_FD int ours = -1;
+        int pair[2];
+        bool ok;
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+                return err_os(err, errno, "socketpair");
+        ours = pair[0];
+        ok = qmp_command_fd(q, "getfd", json_pack("{s:s}", "fdname", SEND_NAME),
+                            pair[1], NULL, NULL, err);
+        close(pair[1]);
+        TRY(ok);
+        /* Nothing is gained by sending slowly. */
+        TRY(qmp_command(
+                q, "migrate-set-parameters",
+                json_pack("{s:I}", "max-bandwidth", (json_int_t)1 << 40), NULL,
+                NULL, err));
+        TRY(qmp_command(q, "migrate",
+                        json_pack("{s:s}", "uri", "fd:" SEND_NAME), NULL, NULL,
+                        err));
+        ok = devices_new(&builder, err) && read_stream(ours, builder, out, err);
+        devices_builder_free(builder);
+        return ok;
+}
+
+/* ---- twins --------------------------------------------------------------- */
+
+static bool ask(struct process *p, struct view *out, struct err *err)
+{
+        char said[600], ending[32];
+        struct qmp *q = NULL;
+        bool ok;
+
+        ok = qmp_attach(process_take_qmp(p), "the probe", GREETING_MS, &q,
+                        err) &&
+             view_ask(q, process_pid(p), out, err) &&
+             probe_devices(q, &out->devices, err);
+        out->have_devices = ok;
+        qmp_close(q);
+        if (ok || !process_ended(p, 500))
+                return ok;
+        process_said(p, said, sizeof said);
+        process_ending(p, ending);
+        err_clear(err);
+        return err_set(err, ERR_QEMU, "the probe ended (%s): %s", ending, said);
+}
+
+bool probe_view(char *const *argv, struct view *out, struct err *err)
+{
+        struct process_options o = {
+                .argv = argv, .quiet = true, .outgoing = true};
+        struct process *p = NULL;
+        bool ok;
+
+        *out = (struct view){0};
+        TRY(process_start(&o, &p, err));
+        ok = ask(p, out, err);
+        process_free(p);
+        return ok;
+}
+
+bool probe_load(char *const *argv, int fd, const char *name, bool with_ram,
+                unsigned threads, const char *spool_dir, struct refusal *out,
+                struct err *err)
+{
+        struct reader_options how = {.threads = threads,
+                                     .only = with_ram ? NULL : "stream/"};
+        struct target_options o = {.command = argv, .quiet = true};
+        struct target *t = NULL;
+        struct reader *r = NULL;
+        bool ok, paused;
+
+        ok = reader_open(fd, name, &how, &r, err) &&
+             target_open(&o, &t, &paused, err) &&
+             target_try(t, r, !with_ram, spool_dir, out, err);
+        target_free(t);
+        reader_close(r);
+        return ok;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * probe: a twin of a target (qemu/twin.h) is started, to learn what it is and
+ * whether it takes a snapshot; it ends with the call.
+ *
+ * What a QEMU would take is, to the section, what it would send itself: a twin
+ * that has never run is told to migrate, and its stream is read.  The last word
+ * has a twin that loads the device state: no list of reasons is ever complete.
+ */
+#ifndef STASIS_RESTORE_PROBE_H
+#define STASIS_RESTORE_PROBE_H
+
+#include "restore/target.h"
+
+/* argv: the twin's.  out: what it is, its device sections among it; view_fini,
+ * also after failure. */
+bool probe_view(char *const *argv, struct view *out, struct err *err);
+
+/* Loads the snapshot in fd into a twin.  with_ram: all of it; else device state
+ * alone, on RAM as it is at power-on: quick whatever RAM's size, but devices
+ * that look into RAM when they are loaded (virtio's rings) may refuse for that
+ * reason only. */
+bool probe_load(char *const *argv, int fd, const char *name, bool with_ram,
+                unsigned threads, const char *spool_dir, struct refusal *out,
+                struct err *err);
+
+/* The device sections that a stopped QEMU sends. */
+bool probe_devices(struct qmp *q, struct devices *out, struct err *err);
+
+#endif
