@@ -20,6 +20,8 @@
 #define LIMIT_RAM_BLOCKS 4096
 /* Non-RAM items of one stream (sections, commands). */
 #define LIMIT_STREAM_ITEMS 1000000
+/* Device sections that are looked into at once: each is compared with all. */
+#define LIMIT_DEVICE_SECTIONS 65536
 /* Disks in one snapshot. */
 #define LIMIT_DISKS 1024
 /* The list of an overlay's zero extents, bytes. */

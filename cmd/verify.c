@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 struct options {
-        bool quick, json;
+        bool quick, strict, json;
         unsigned threads;
         int progress;
 };
@@ -22,6 +22,14 @@ static const struct option table[] = {
                 .offset = offsetof(struct options, quick),
                 .help = "check the digests of stored bytes only, without "
                         "decompressing",
+        },
+        {
+                .name = "strict",
+                .kind = OPTION_FLAG,
+                .offset = offsetof(struct options, strict),
+                .help = "also decode each device section: vmdesc must account "
+                        "for every byte, and no section come twice or before "
+                        "the end of RAM",
         },
         CMD_OPTION_JSON(struct options),
         CMD_OPTION_THREADS(struct options),
@@ -49,7 +57,14 @@ static json_t *describe(const char *name, bool ok, const struct options *o,
                                   (json_int_t)r->stream_items, "raw_bytes",
                                   (json_int_t)r->raw_bytes, "stored_bytes",
                                   (json_int_t)r->stored_bytes));
-        else
+        if (ok && o->strict)
+                json_object_set_new(
+                        j, "strict",
+                        json_pack("{s:I, s:I, s:I}", "sections",
+                                  (json_int_t)r->strict.sections, "fields",
+                                  (json_int_t)r->strict.fields, "undescribed",
+                                  (json_int_t)r->strict.undescribed));
+        if (!ok)
                 json_object_update_new(
                         j, json_pack("{s:s, s:s, s:o, s:s}", "status",
                                      err_status_name(err->status), "section",
@@ -68,12 +83,19 @@ static void print(const char *name, const struct options *o,
         char shown[512], raw[32], stored[32];
 
         printf("%s: sound: %" PRIu64 " chunks, %s in %s; %" PRIu64
-               " stream items%s\n",
+               " stream items%s",
                text_escape(name, shown, sizeof shown),
                r->ram_chunks + r->stream_chunks + r->disk_chunks,
                text_bytes(r->raw_bytes, raw, sizeof raw),
                text_bytes(r->stored_bytes, stored, sizeof stored),
                r->stream_items, o->quick ? " (quick: stored bytes only)" : "");
+        if (o->strict)
+                printf("; %" PRIu64 " device sections, %" PRIu64
+                       " fields, %" PRIu64 " sections that vmdesc does not "
+                       "describe",
+                       r->strict.sections, r->strict.fields,
+                       r->strict.undescribed);
+        putchar('\n');
 }
 
 static bool verify(const char *operand, const struct options *o,
@@ -81,6 +103,7 @@ static bool verify(const char *operand, const struct options *o,
 {
         struct verify_options options = {
                 .quick = o->quick,
+                .strict = o->strict,
                 .threads = cmd_threads(o->threads),
         };
         struct verify_report report = {0};
@@ -88,6 +111,9 @@ static bool verify(const char *operand, const struct options *o,
         const char *name;
         bool ok;
 
+        if (o->quick && o->strict)
+                return err_set(err, ERR_USAGE,
+                               "--quick and --strict cannot both be");
         TRY(cmd_open_input(operand, &fd, &name, err));
         TRY(progress_new(o->progress, &options.progress, err));
         ok = verify_run(fd, name, &options, &report, err);

@@ -20,7 +20,7 @@ struct devices_builder {
         /* The item being told; item NULL: not one that is kept. */
         unsigned number;
         enum { SKIPPED, KEPT, START } keep;
-        bool early;
+        bool early, end;
         uint8_t *item;
         size_t len, room;
         uint64_t total;
@@ -56,6 +56,7 @@ bool devices_begin(struct devices_builder *b, unsigned number, const char *kind,
         b->number = number;
         b->len = 0;
         b->early = strcmp(kind, "early") == 0;
+        b->end = strcmp(kind, "end") == 0;
         b->keep = b->early || strcmp(kind, "full") == 0 ? KEPT
                   : strcmp(kind, "start") == 0          ? START
                                                         : SKIPPED;
@@ -101,6 +102,9 @@ static bool add(struct devices_builder *b, struct err *err)
 
         if (!section_header_parse(b->item, b->len, &h))
                 return err_set(err, ERR_CORRUPT, "not a section");
+        if (d->count == LIMIT_DEVICE_SECTIONS)
+                return err_set(err, ERR_LIMIT, "more than %d device sections",
+                               LIMIT_DEVICE_SECTIONS);
         /* Grows at powers of two; the grammar bounds the number of items. */
         if ((d->count & (d->count - 1)) == 0) {
                 size_t room = d->count ? 2 * d->count : 1;
@@ -135,6 +139,10 @@ static bool add(struct devices_builder *b, struct err *err)
 bool devices_end(struct devices_builder *b, struct err *err)
 {
         TRY(grammar_end(b->grammar, err));
+        if (b->end && strcmp(grammar_section(b->grammar), "ram") == 0) {
+                b->d.ram_ended = true;
+                b->d.ram_end = b->number;
+        }
         return b->keep == SKIPPED || add(b, err);
 }
 

@@ -33,6 +33,8 @@ struct devices {
         size_t count;
         struct stream_config config; /* machine "" : the stream has none     */
         struct ram_blocks ram;
+        bool ram_ended; /* by an END section; ram_end: its item's number */
+        unsigned ram_end;
         bool footers;
         uint32_t page_size; /* target page size, as vmdesc says; 0: no word  */
         json_t *vmdesc;     /* owned; NULL: the stream has none.  Keys that

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "restore/verify.h"
 
+#include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "format/manifest.h"
 #include "format/name.h"
 #include "format/reader.h"
+#include "qemu/devices.h"
 #include "qemu/grammar.h"
 #include "restore/blocks.h"
 #include "restore/disk_walk.h"
@@ -20,7 +22,8 @@ struct verify {
         struct reader *reader;
         struct blocks blocks;
         struct disk_walk disks;
-        struct grammar *grammar; /* NULL: quick */
+        struct grammar *grammar;         /* NULL: quick      */
+        struct devices_builder *devices; /* NULL: not strict */
         bool ram_compared;
         /* The stream item whose chunks are coming. */
         char dir[512];
@@ -65,8 +68,9 @@ static bool end_item(struct verify *v, struct err *err)
         if (!v->item_open)
                 return true;
         v->item_open = false;
-        if (!v->grammar ||
-            (grammar_end(v->grammar, err) && compare_ram(v, err)))
+        if ((!v->grammar ||
+             (grammar_end(v->grammar, err) && compare_ram(v, err))) &&
+            (!v->devices || devices_end(v->devices, err)))
                 return true;
         err_at(err, v->item_offset);
         return err_in_section(err, text_escape(v->dir, shown, sizeof shown));
@@ -91,8 +95,10 @@ static bool begin_item(struct verify *v, const struct name *n, uint64_t offset,
         v->item_open = true;
         if (!v->grammar)
                 return true;
-        return grammar_begin(v->grammar, n->item, n->kind,
-                             text_escape(n->dir, shown, sizeof shown), err);
+        text_escape(n->dir, shown, sizeof shown);
+        return grammar_begin(v->grammar, n->item, n->kind, shown, err) &&
+               (!v->devices ||
+                devices_begin(v->devices, n->item, n->kind, shown, err));
 }
 
 static bool stream_chunk(struct verify *v, const struct name *n,
@@ -107,7 +113,9 @@ static bool stream_chunk(struct verify *v, const struct name *n,
         v->item_len += item->len;
         if (!v->grammar)
                 return true;
-        return grammar_bytes(v->grammar, item->bytes, item->len, err);
+        return grammar_bytes(v->grammar, item->bytes, item->len, err) &&
+               (!v->devices ||
+                devices_bytes(v->devices, item->bytes, item->len, err));
 }
 
 static bool ram_chunk(struct verify *v, const struct name *n,
@@ -151,7 +159,9 @@ static bool member(struct verify *v, const struct read_item *item,
                                        err);
         if (!v->grammar || strcmp(item->name, VMDESC) != 0)
                 return true;
-        return grammar_vmdesc(v->grammar, item->bytes, item->len, err);
+        return grammar_vmdesc(v->grammar, item->bytes, item->len, err) &&
+               (!v->devices ||
+                devices_vmdesc(v->devices, item->bytes, item->len, err));
 }
 
 static bool one(struct verify *v, const struct read_item *item, struct err *err)
@@ -190,6 +200,16 @@ static void prefer_damage(struct verify *v, struct err *err)
                  progress_add(v->options->progress, item.stored_len, &damage));
 }
 
+static bool check_strictly(struct verify *v, struct err *err)
+{
+        CLEANUP(devices_fini) struct devices devices = {0};
+
+        if (!v->devices)
+                return true;
+        return devices_finish(v->devices, &devices, err) &&
+               strict_check(&devices, &v->report->strict, err);
+}
+
 static bool run(struct verify *v, struct err *err)
 {
         struct read_item item;
@@ -197,6 +217,8 @@ static bool run(struct verify *v, struct err *err)
         TRY(blocks_init(&v->blocks, reader_manifest(v->reader), err));
         if (!v->options->quick)
                 TRY(grammar_new(&v->grammar, err));
+        if (v->options->strict)
+                TRY(devices_new(&v->devices, err));
         progress_phase(v->options->progress, "verifying",
                        reader_total_bytes(v->reader));
         do {
@@ -210,7 +232,8 @@ static bool run(struct verify *v, struct err *err)
         TRY(disk_walk_end(&v->disks, reader_state(v->reader), err));
         for (size_t i = 0; i < v->blocks.count; i++)
                 v->report->ram_replaced += v->blocks.list[i].replaced;
-        return !v->grammar || grammar_finish(v->grammar, err);
+        return (!v->grammar || grammar_finish(v->grammar, err)) &&
+               check_strictly(v, err);
 }
 
 bool verify_run(int fd, const char *name, const struct verify_options *options,
@@ -225,6 +248,7 @@ bool verify_run(int fd, const char *name, const struct verify_options *options,
         disk_walk_init(&v.disks, NULL, NULL);
         ok = reader_open(fd, name, &how, &v.reader, err) && run(&v, err);
         grammar_free(v.grammar);
+        devices_builder_free(v.devices);
         blocks_fini(&v.blocks);
         disk_walk_fini(&v.disks);
         reader_close(v.reader);

@@ -4,16 +4,19 @@
  *
  * Container (digests, framing, index, trailer), names, where RAM chunks stand
  * and that they are whole, the order of the stream's items, and, unless quick,
- * the items' own grammar and vmdesc against them.
+ * the items' own grammar and vmdesc against them; strict, each device's bytes
+ * as well (restore/strict.h).
  */
 #ifndef STASIS_RESTORE_VERIFY_H
 #define STASIS_RESTORE_VERIFY_H
 
 #include "base/err.h"
 #include "base/progress.h"
+#include "restore/strict.h"
 
 struct verify_options {
-        bool quick; /* digests of stored bytes only: nothing is decoded      */
+        bool quick;  /* digests of stored bytes only: nothing is decoded     */
+        bool strict; /* device sections are decoded, too                     */
         unsigned threads;
         struct progress *progress;
 };
@@ -23,6 +26,7 @@ struct verify_report {
         uint64_t ram_replaced; /* RAM chunks that a later one replaces      */
         uint64_t stream_items;
         uint64_t raw_bytes, stored_bytes; /* of all chunks                 */
+        struct strict_report strict;
 };
 
 /* fd: a file or a pipe; borrowed. */
