@@ -35,7 +35,7 @@ static void without_warnings(const char *said, char out[TEXT_BYTES + 1])
         out[at > 0 ? at - 1 : 0] = '\0';
 }
 
-static void find_device(struct refusal *r)
+static void find_device(struct explain_told *r)
 {
         struct phrase p;
 
@@ -55,7 +55,7 @@ static void find_device(struct refusal *r)
 }
 
 /* Of the fields around what failed the innermost, told first. */
-static void find_field(struct refusal *r)
+static void find_field(struct explain_told *r)
 {
         struct phrase p;
 
@@ -72,7 +72,7 @@ static void find_field(struct refusal *r)
 
 /* A mark and a letter: what stands there in the rule's words. */
 static const char *value_of(const char *mark, const struct phrase *p,
-                            const struct refusal *r, char hex[24])
+                            const struct explain_told *r, char hex[24])
 {
         size_t index = (size_t)(mark[1] - '1');
 
@@ -87,7 +87,7 @@ static const char *value_of(const char *mark, const struct phrase *p,
 }
 
 static void fill(const char *words, const struct phrase *p,
-                 const struct refusal *r, char *out, size_t size)
+                 const struct explain_told *r, char *out, size_t size)
 {
         char text[2048], hex[24];
         size_t len = 0;
@@ -111,8 +111,8 @@ static void fill(const char *words, const struct phrase *p,
         text_escape(text, out, size);
 }
 
-static bool apply_rule(const struct explain_rule *rule, const struct refusal *r,
-                       struct explanation *out)
+static bool apply_rule(const struct explain_rule *rule,
+                       const struct explain_told *r, struct explanation *out)
 {
         struct phrase p;
 
@@ -144,7 +144,7 @@ static void say(struct explanation *out, const char *code, const char *cause,
 /* No sentence told why: what the error number says.  Only a subsection that is
  * not known makes QEMU's loader answer ENOENT, and only a stream that ends
  * early EIO. */
-static bool by_error(const struct refusal *r, struct explanation *out)
+static bool by_error(const struct explain_told *r, struct explanation *out)
 {
         struct phrase p;
         const char *why = "";
@@ -181,7 +181,7 @@ static bool by_error(const struct refusal *r, struct explanation *out)
 bool explain(const char *said, const char *section, struct explanation *out)
 {
         char text[TEXT_BYTES + 1];
-        struct refusal r = {.text = text};
+        struct explain_told r = {.text = text};
 
         memset(out, 0, sizeof *out);
         out->code = "refused";

@@ -7,7 +7,7 @@
 #include "qemu/phrase.h"
 
 /* What the outer sentences told, before any rule is tried. */
-struct refusal {
+struct explain_told {
         const char *text; /* of QEMU, without its warnings               */
         char device[256]; /* raw; "": not told                           */
         uint32_t instance_id;
@@ -23,7 +23,7 @@ struct explain_rule {
         unsigned device;   /* the capture that names it; 0: none           */
         unsigned instance; /* likewise                                     */
         /* Knows more than the words above; they stand already. */
-        void (*refine)(const struct phrase *p, const struct refusal *r,
+        void (*refine)(const struct phrase *p, const struct explain_told *r,
                        struct explanation *out);
 };
 
@@ -31,7 +31,8 @@ struct explain_rule {
 extern const struct explain_rule explain_rules[];
 extern const unsigned explain_rule_count;
 
-typedef void explain_refine(const struct phrase *p, const struct refusal *r,
+typedef void explain_refine(const struct phrase *p,
+                            const struct explain_told *r,
                             struct explanation *out);
 
 explain_refine explain_ram_size;     /* block, received, local             */

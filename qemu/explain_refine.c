@@ -113,7 +113,7 @@ static const char *ram_noun(enum ram_kind kind)
         }
 }
 
-void explain_ram_size(const struct phrase *p, const struct refusal *r,
+void explain_ram_size(const struct phrase *p, const struct explain_told *r,
                       struct explanation *out)
 {
         uint64_t received = p->captures[1].low, local = p->captures[2].low;
@@ -135,7 +135,7 @@ void explain_ram_size(const struct phrase *p, const struct refusal *r,
         ram_remedy(kind, received, out);
 }
 
-void explain_ram_missing(const struct phrase *p, const struct refusal *r,
+void explain_ram_missing(const struct phrase *p, const struct explain_told *r,
                          struct explanation *out)
 {
         const char *name = p->captures[0].text;
@@ -202,7 +202,7 @@ static bool may_be_vectors(unsigned offset, uint64_t a, uint64_t b)
                a < 0x80 && b < 0x80;
 }
 
-void explain_pci_config(const struct phrase *p, const struct refusal *r,
+void explain_pci_config(const struct phrase *p, const struct explain_told *r,
                         struct explanation *out)
 {
         unsigned offset = (unsigned)p->captures[0].low & 0xfffU;
@@ -279,7 +279,7 @@ static void missing_pci(const char *idstr, const char *slash,
                  strrchr(address, ':') ? strrchr(address, ':') + 1 : address);
 }
 
-void explain_missing(const struct phrase *p, const struct refusal *r,
+void explain_missing(const struct phrase *p, const struct explain_told *r,
                      struct explanation *out)
 {
         const char *idstr = p->captures[0].text, *slash;
@@ -328,7 +328,7 @@ void explain_missing(const struct phrase *p, const struct refusal *r,
 }
 
 /* QEMU tells its own value first. */
-void explain_equal(const struct phrase *p, const struct refusal *r,
+void explain_equal(const struct phrase *p, const struct explain_told *r,
                    struct explanation *out)
 {
         char field[300];
@@ -343,7 +343,7 @@ void explain_equal(const struct phrase *p, const struct refusal *r,
                  p->captures[1].low, p->captures[0].low);
 }
 
-void explain_section_type(const struct phrase *p, const struct refusal *r,
+void explain_section_type(const struct phrase *p, const struct explain_told *r,
                           struct explanation *out)
 {
         uint64_t type = p->captures[0].low;

@@ -89,6 +89,10 @@ const struct explain_rule explain_rules[] = {
          NULL},
         {"Illegal RAM offset %x", "stream-damaged",
          "a page of RAM lies at #1, outside its RAMBlock", DAMAGED, 0, 0, NULL},
+        /* A loader that reads past the end reads zeros. */
+        {"Unknown combination of migration flags: 0x0", "stream-damaged",
+         "the stream ends within RAM, or a record of RAM is all zeros",
+         "verify the snapshot", 0, 0, NULL},
         {"Unknown combination of migration flags: %x", "stream-damaged",
          "a record of RAM has the unknown flags $1",
          "verify the snapshot; if it is sound, its QEMU used a capability that "

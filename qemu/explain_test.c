@@ -96,6 +96,8 @@ static const struct row messages[] = {
          "at 0xfffff000", "verify"},
         {Q "Unknown combination of migration flags: 0x800\n" IN("ram"),
          "stream-damaged", "ram", "0x800", "verify"},
+        {Q "Unknown combination of migration flags: 0x0\n" IN("ram"),
+         "stream-damaged", "ram", "ends within RAM", "verify"},
         {Q "Received an unexpected compressed page\n" IN("ram"), "capability",
          "ram", "compressed by QEMU", "compress"},
         {Q "Failed to load XBZRLE page - len overflow!\n" Q

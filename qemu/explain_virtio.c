@@ -122,7 +122,7 @@ static const char *name_of(const char *device, unsigned bit)
         return NULL;
 }
 
-void explain_features(const struct phrase *p, const struct refusal *r,
+void explain_features(const struct phrase *p, const struct explain_told *r,
                       struct explanation *out)
 {
         const struct phrase_capture *has = &p->captures[0],

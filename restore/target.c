@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "format/manifest.h"
+#include "qemu/explain.h"
 #include "qemu/identity.h"
 #include "qemu/process.h"
 #include "restore/endpoint.h"
@@ -297,34 +298,50 @@ static bool load_status(struct target *t, char status[32], char why[300])
         return true;
 }
 
-/* The target broke the load: who, where, and in its own words. */
+/* Its words, as lines: what it wrote to stderr if it was ours and has ended,
+ * else what its monitor says. */
+static void hear(struct target *t, char ending[40])
+{
+        char how[32], status[32], why[300];
+
+        ending[0] = '\0';
+        if (!t->process || !process_ended(t->process, ENDING_MS)) {
+                load_status(t, status, why);
+                snprintf(t->refusal.said, sizeof t->refusal.said, "%s", why);
+                /* A started one's stderr is on ours already. */
+                if (!t->process && why[0])
+                        log_note("the target says: %s", why);
+                return;
+        }
+        process_words(t->process, t->refusal.said, sizeof t->refusal.said);
+        snprintf(ending, 40, " and ended (%s)",
+                 process_ending(t->process, how));
+}
+
+/* The target broke the load: where, why and what helps, or its own words. */
 static bool say_refused(struct target *t, const struct apply_report *report,
                         struct err *err)
 {
-        char said[600] = "", status[32], why[300] = "", ending[40] = "";
+        const char *words = t->refusal.said;
+        char said[600], ending[40];
+        struct explanation e;
 
         snprintf(t->refusal.section, sizeof t->refusal.section, "%s",
                  report->section[0] ? report->section : "header");
-        if (t->process && process_ended(t->process, ENDING_MS)) {
-                char how[32];
-
-                process_words(t->process, t->refusal.said,
-                              sizeof t->refusal.said);
-                process_said(t->process, said, sizeof said);
-                snprintf(ending, sizeof ending, " and ended (%s)",
-                         process_ending(t->process, how));
-        } else {
-                load_status(t, status, why);
-        }
+        hear(t, ending);
         err_clear(err);
+        if (explain(t->refusal.said, report->section, &e)) {
+                err_in_section(err, e.device);
+                return err_set(err, ERR_QEMU, "%s; %s", e.cause, e.remedy);
+        }
+        if (ending[0])
+                words = process_said(t->process, said, sizeof said);
         err_in_section(err, report->section);
         return err_set(err, ERR_QEMU,
                        "the target refused the stream at or before this "
                        "section%s: %s",
                        ending,
-                       said[0]  ? said
-                       : why[0] ? why
-                                : "it gives no reason; see its stderr");
+                       words[0] ? words : "it gives no reason; see its stderr");
 }
 
 /* Both must agree: SHUT 0 on the return path, and "completed" from QMP. */
