@@ -51,6 +51,8 @@ static void find_device(struct explain_told *r)
                 strcpy(r->device, p.captures[1].text);
         } else if (phrase_find(r->text, "Load state of device %q failed", &p)) {
                 strcpy(r->device, p.captures[0].text);
+        } else if (phrase_find(r->text, "Getting RAM address failed", &p)) {
+                strcpy(r->device, "ram");
         }
 }
 

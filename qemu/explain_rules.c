@@ -230,8 +230,8 @@ const struct explain_rule explain_rules[] = {
         {"Missing section footer for %q", "field-size",
          "the target read more or fewer bytes of it than were written: it has "
          "other fields or sizes there",
-         "use the QEMU version and machine type that saved; if they agree, "
-         "verify the snapshot",
+         "use the QEMU version, machine type and -smp that saved; if they "
+         "agree, verify the snapshot",
          1, 0, NULL},
         {"Mismatched section id in footer for %q - read %x expected %x",
          "stream-damaged", "its end mark belongs to section $2, not to $3",

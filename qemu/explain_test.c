@@ -229,6 +229,10 @@ static const struct row messages[] = {
         {Q "error while loading state section id 2(ram)\n" FAILED(
                  "Input/output error"),
          "stream-damaged", "ram", "ends within", "verify"},
+        {Q "Getting RAM address failed\n" Q
+           "load of migration failed: Input/output error: Failed to load "
+           "vmstate version_id: 4, ret: -5\n",
+         "stream-damaged", "ram", "ends within", "verify"},
         {FAILED("Input/output error"), "stream-damaged", "ram",
          "ends before its end mark", "verify"},
         {Q "Unable to read ID string for section 4\n" EINVAL_, "stream-damaged",

@@ -32,14 +32,28 @@ sent() {
         [ "$(qmp src query-migrate "" status)" = completed ]
 }
 
-# load FILE ARG...: QEMU must refuse it; its words are in `said`.
-load() {
+# refused FILE ARG...: QEMU does not load it; its words are in `said`.
+refused() {
         local file=$1
         shift
         emulator dst
-        timeout 30 "${vm[@]}" -incoming "exec:cat $PWD/$file" "$@" \
-                < /dev/null > said 2>&1
-        [ $? = 1 ] || fail "$file: loaded, or no end: $(cat said)"
+        "${vm[@]}" -incoming "exec:cat $PWD/$file" "$@" \
+                < /dev/null > said 2>&1 &
+        pid=$!
+        started+=($pid)
+        within 30 settled || fail "$file: no end"
+        gone "$pid" || { stop "$pid"; return 1; }
+}
+
+settled() {
+        local state
+        gone "$pid" && return
+        state=$(run_state dst) && [ -n "$state" ] && [ "$state" != inmigrate ]
+}
+
+# load FILE ARG...: it must refuse it.
+load() {
+        refused "$@" || fail "$1 loads: $*"
 }
 
 # told CODE DEVICE CAUSE REMEDY: what is understood; the latter two in part.
@@ -68,7 +82,7 @@ at() {
 # edit OFFSET BYTES [COUNT]: vm.stream as edited.stream, COUNT bytes at OFFSET
 # replaced (printf's escapes; default as many as there are).
 edit() {
-        local count=${3:-$(printf "$2" | wc -c)}
+        local count=${3:-$(printf -- "$2" | wc -c)}
         { head -c "$1" vm.stream; printf "$2"
                 tail -c +$(($1 + count + 1)) vm.stream; } > edited.stream
 }
@@ -78,10 +92,8 @@ byte() {
 }
 
 stream vm.stream "${machine[@]}"
-emulator dst
-timeout 5 "${vm[@]}" -incoming "exec:cat $PWD/vm.stream" "${machine[@]}" \
-        < /dev/null > said 2>&1
-[ $? = 124 ] || fail "the stream does not load as it is: $(cat said)"
+refused vm.stream "${machine[@]}" &&
+        fail "the stream does not load as it is: $(cat said)"
 
 say "another command line"
 load vm.stream -S -M q35 -m 64
@@ -100,8 +112,15 @@ told device-missing 0000:00:05.0/virtio-rng "at another address" "addr=05.0"
 load vm.stream "${base[@]}" "${disk[@]}" -device virtio-balloon-pci,addr=5 \
         -device e1000,addr=6
 told device-missing 0000:00:05.0/virtio-rng "another device" "addr=05.0"
-load vm.stream "${machine[@]}" -smp 2
+load vm.stream "${machine[@]/drive=d/num-queues=2,drive=d}"
 told device-config 0000:00:04.0/virtio-blk "2 vectors there, 3 here" "-smp"
+# Newer QEMUs stumble before, over what ACPI holds for each vCPU.
+load vm.stream "${machine[@]}" -smp 2
+if grep -q piix4_pm said; then
+        told field-size 0000:00:01.3/piix4_pm "more or fewer bytes" "-smp"
+else
+        told device-config 0000:00:04.0/virtio-blk "2 vectors there, 3 here" "-smp"
+fi
 head -c 65536 /dev/zero > small.rom
 load vm.stream "${base[@]}" "${disk[@]}" -device virtio-rng-pci,addr=5 \
         -device e1000,addr=6,romfile=small.rom
@@ -118,10 +137,7 @@ load backend.stream -S -M $m -m 64
 told ram-missing ram "no RAMBlock other" "id=other"
 stream smp.stream -S -M $m -m 64 -smp 2
 load smp.stream -S -M $m -m 64
-told cpu-count cpu_common "more vCPUs" "-smp"
-stream bare.stream -S -M $m -m 64 -global migration.send-configuration=off
-load bare.stream -S -M $m -m 64
-told machine-type - "no machine type" "send-configuration=off"
+told cpu-count "$(grep -o cpu_common said || echo apic)" "more vCPUs" "-smp"
 capability=x-ignore-shared stream shared.stream -S -M $m -m 64
 load shared.stream -S -M $m -m 64
 told capability - "x-ignore-shared is on in the snapshot" "x-ignore-shared on"
@@ -133,8 +149,9 @@ told stream-damaged ram "the stream ends within" verify
 # EOF, 06 and a length stand before the description.
 json=$(grep -abo -m 1 '{ *"page_size"' vm.stream | cut -d : -f 1)
 head -c $((json - 6)) vm.stream > edited.stream
-load edited.stream "${machine[@]}"
-told stream-damaged - "ends before its end mark" verify
+# Newer QEMUs take the missing byte for the end.
+refused edited.stream "${machine[@]}" &&
+        told stream-damaged - "ends before its end mark" verify
 printf 'QEV' > edited.stream
 load edited.stream "${machine[@]}"
 told stream-damaged - "does not begin" verify
@@ -147,6 +164,11 @@ told stream-damaged - "version" verify
 edit 7 '\11'
 load edited.stream "${machine[@]}"
 told stream-damaged - "version" verify
+
+# 07, length, name: without it, as machine types before 2.4 send.
+edit 8 '' $((5 + ${#m}))
+load edited.stream "${machine[@]}"
+told machine-type - "no machine type" "send-configuration=off"
 
 # 04, section id, 05, "timer", instance, version, three 64-bit numbers, footer.
 timer=$(at timer)
