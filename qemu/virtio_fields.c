@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define QUEUES_MAX 1024
+#define QUEUES_MAX   1024
+#define PACKED_QUEUE 10
 
 #define PCI_CONFIG         256U
 #define PCI_CONFIG_EXPRESS 4096U
@@ -147,9 +148,40 @@ static size_t next_subsection(const struct fields *f, size_t at, size_t end)
         return end;
 }
 
+/* Of a ring in packed form: indices, whose top bit is the wrap counter's, then
+ * how many buffers the device has. */
+static bool tell_packed_queue(struct fields *f, unsigned i)
+{
+        size_t mark;
+        bool ok;
+
+        TRY(fields_push(f, "vq", &mark));
+        ok = fields_push_index(f, i, &(size_t){0}) &&
+             fields_leaf(f, "avail_idx", "uint16", FIELD_UNSIGNED, 2) &&
+             fields_leaf(f, "avail_wrap", "bool", FIELD_BOOL, 1) &&
+             fields_leaf(f, "used_idx", "uint16", FIELD_UNSIGNED, 2) &&
+             fields_leaf(f, "used_wrap", "bool", FIELD_BOOL, 1) &&
+             fields_leaf(f, "inuse", "uint32", FIELD_UNSIGNED, 4);
+        fields_pop(f, mark);
+        return ok;
+}
+
+static bool tell_body(struct fields *f, const char *name, size_t size)
+{
+        if (strcmp(name, "virtio/packed_virtqueues") != 0 ||
+            size != (size_t)QUEUES_MAX * PACKED_QUEUE)
+                return size == 0 ||
+                       fields_leaf(f, "data", size <= 8 ? "number" : "buffer",
+                                   size <= 8 ? FIELD_UNSIGNED : FIELD_BYTES,
+                                   size);
+        for (unsigned i = 0; i < QUEUES_MAX; i++)
+                TRY(tell_packed_queue(f, i));
+        return true;
+}
+
 static bool tell_subsection(struct fields *f, size_t end)
 {
-        size_t len = f->bytes[f->at + 1], body, mark;
+        size_t len = f->bytes[f->at + 1], mark;
         char name[256];
         bool ok;
 
@@ -157,11 +189,7 @@ static bool tell_subsection(struct fields *f, size_t end)
         name[len] = '\0';
         TRY(fields_push(f, name, &mark));
         ok = fields_subsection(f, name);
-        body = next_subsection(f, f->at, end) - f->at;
-        if (ok && body > 0)
-                ok = fields_leaf(f, "data", body <= 8 ? "number" : "buffer",
-                                 body <= 8 ? FIELD_UNSIGNED : FIELD_BYTES,
-                                 body);
+        ok = ok && tell_body(f, name, next_subsection(f, f->at, end) - f->at);
         fields_pop(f, mark);
         return ok;
 }
