@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define VMDESC "stasis/vmdesc.json"
+
 #define WITHHELD_MEMORY (16 * MiB)
 
 /* An item of the withheld part: for apply_report.section. */
@@ -282,23 +284,28 @@ static bool disk_member(struct apply *a, const struct read_item *item,
                                item->len, err);
 }
 
-static bool other_member(struct apply *a, const struct read_item *item,
-                         struct err *err)
+static bool send_vmdesc(struct apply *a, const uint8_t *json, size_t len,
+                        struct err *err)
 {
         uint8_t head[5];
         struct emit e;
 
-        if (strcmp(item->name, "stasis/vmdesc.json") != 0)
-                return true;
         TRY(close_item(a, err));
-        TRY(grammar_vmdesc(a->grammar, item->bytes, item->len, err));
+        TRY(grammar_vmdesc(a->grammar, json, len, err));
         TRY(open_withheld(a, err));
         strcpy(a->list[a->list_count - 1].section, "vmdesc");
         emit_init(&e, head, sizeof head);
         emit_u8(&e, ITEM_VMDESC);
-        emit_u32be(&e, (uint32_t)item->len);
+        emit_u32be(&e, (uint32_t)len);
         TRY(withhold(a, head, sizeof head, err));
-        return withhold(a, item->bytes, item->len, err);
+        return withhold(a, json, len, err);
+}
+
+static bool other_member(struct apply *a, const struct read_item *item,
+                         struct err *err)
+{
+        return strcmp(item->name, VMDESC) != 0 ||
+               send_vmdesc(a, item->bytes, item->len, err);
 }
 
 /* Whether state.json says that this whole chunk never came. */
@@ -405,8 +412,14 @@ static bool one_item(struct apply *a, const struct read_item *item,
 
 static bool run(struct apply *a, struct err *err)
 {
+        CLEANUP_FREE uint8_t *vmdesc = NULL;
         struct read_item item;
+        size_t len = 0;
 
+        /* Beside "stream/": QEMU waits for it. */
+        if (a->options->state_only)
+                TRY(reader_get(a->reader, VMDESC, LIMIT_VMDESC_BYTES, &vmdesc,
+                               &len, err));
         TRY(grammar_new(&a->grammar, err));
         TRY(spool_new(a->options->spool_dir, WITHHELD_MEMORY, &a->spool, err));
         progress_phase(a->options->progress, "restoring",
@@ -415,6 +428,8 @@ static bool run(struct apply *a, struct err *err)
                 TRY(reader_next(a->reader, &item, err));
                 TRY(one_item(a, &item, err));
         } while (item.kind != READ_END);
+        if (vmdesc)
+                TRY(send_vmdesc(a, vmdesc, len, err));
         return finish(a, err);
 }
 

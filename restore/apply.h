@@ -21,7 +21,7 @@ struct apply_options {
          * the stream; the caller reads the verdict from the same socket. */
         bool return_path;
         /* RAM that the reader does not tell is not sent: for a trial of device
-         * state alone, with a reader of "stream/" only. */
+         * state alone, with a reader of a file's "stream/" only. */
         bool state_only;
         /* The section of block migration is left out: the disks come back
          * otherwise, and what is stored of them is only verified. */

@@ -415,8 +415,6 @@ bool target_try(struct target *t, struct reader *r, bool state_only,
         TRY(plain_capabilities(t, err));
         TRY(open_stream(t, err));
         if (apply_run(r, t->stream, "the trial", &o, &report, err)) {
-                /* Without its vmdesc the stream ends where it is closed. */
-                shutdown(t->stream, SHUT_WR);
                 if (await_verdict(t, &report, err))
                         return true;
         } else if (err->os == EPIPE || err->os == ECONNRESET) {
