@@ -6,6 +6,6 @@
 #include "base/options.h"
 
 extern const struct command cmd_save, cmd_restore, cmd_import, cmd_info,
-        cmd_list, cmd_show, cmd_verify, cmd_export;
+        cmd_list, cmd_show, cmd_verify, cmd_diff, cmd_export;
 
 #endif
