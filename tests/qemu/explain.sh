@@ -147,11 +147,11 @@ head -c 50000 vm.stream > edited.stream
 load edited.stream "${machine[@]}"
 told stream-damaged ram "the stream ends within" verify
 # EOF, 06 and a length stand before the description.
-json=$(grep -abo -m 1 '{ *"page_size"' vm.stream | cut -d : -f 1)
+json=$(LC_ALL=C grep -abo -m 1 -E '\{ *"(configuration|page_size)"' vm.stream |
+        head -n 1 | cut -d : -f 1)
 head -c $((json - 6)) vm.stream > edited.stream
-# Newer QEMUs take the missing byte for the end.
-refused edited.stream "${machine[@]}" &&
-        told stream-damaged - "ends before its end mark" verify
+load edited.stream "${machine[@]}"
+told stream-damaged - "ends before its end mark" verify
 printf 'QEV' > edited.stream
 load edited.stream "${machine[@]}"
 told stream-damaged - "does not begin" verify
