@@ -69,4 +69,9 @@ struct diff_options {
 bool diff_run(const struct diff_input in[2], const struct diff_options *options,
               bool *equal_out, struct err *err);
 
+/* The same of device sections alone. */
+bool diff_device_states(const struct devices *a, const struct devices *b,
+                        const struct diff_options *options, bool *equal_out,
+                        struct err *err);
+
 #endif

@@ -328,3 +328,17 @@ bool diff_devices(struct diff *d, struct err *err)
         }
         return true;
 }
+
+bool diff_device_states(const struct devices *a, const struct devices *b,
+                        const struct diff_options *options, bool *equal_out,
+                        struct err *err)
+{
+        struct diff d = {
+                .options = options,
+                .state = {{.devices = *a}, {.devices = *b}},
+        };
+
+        TRY(diff_devices(&d, err));
+        *equal_out = !d.differs;
+        return true;
+}

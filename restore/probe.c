@@ -2,7 +2,7 @@
 #include "restore/probe.h"
 
 #include "base/cleanup.h"
-#include "qemu/identity.h"
+#include "qcow/chain.h"
 #include "qemu/process.h"
 #include "qemu/stream.h"
 
@@ -133,6 +133,22 @@ bool probe_devices(struct qmp *q, struct devices *out, struct err *err)
 
 /* ---- twins --------------------------------------------------------------- */
 
+uint64_t probe_disk_size(void *arg, const char *file, const char *format)
+{
+        struct err ignored = ERR_INIT;
+        enum image_format f = IMAGE_RAW;
+        struct chain *chain = NULL;
+        uint64_t size = 0;
+
+        (void)arg;
+        if (format && !image_format_named(format, &f))
+                return 0;
+        if (chain_resolve(file, f, &chain, &ignored))
+                size = chain_size(chain);
+        chain_close(chain);
+        return size;
+}
+
 static bool ask(struct process *p, struct view *out, struct err *err)
 {
         char said[600], ending[32];
@@ -167,21 +183,51 @@ bool probe_view(char *const *argv, struct view *out, struct err *err)
         return ok;
 }
 
+/* again: NULL, or what it would save afterwards. */
+static bool load(char *const *argv, struct reader *r, bool with_ram,
+                 const char *spool_dir, struct refusal *out,
+                 struct devices *again, struct err *err)
+{
+        struct target_options o = {.command = argv, .quiet = true};
+        struct target *t = NULL;
+        bool ok, paused;
+
+        ok = target_open(&o, &t, &paused, err) &&
+             target_try(t, r, !with_ram, spool_dir, out, err) &&
+             (!again || out->section[0] ||
+              probe_devices(target_qmp(t), again, err));
+        target_free(t);
+        return ok;
+}
+
+static bool load_file(char *const *argv, int fd, const char *name,
+                      bool with_ram, unsigned threads, const char *spool_dir,
+                      struct refusal *out, struct devices *again,
+                      struct err *err)
+{
+        struct reader_options how = {.threads = threads,
+                                     .only = with_ram ? NULL : "stream/"};
+        struct reader *r = NULL;
+        bool ok;
+
+        ok = reader_open(fd, name, &how, &r, err) &&
+             load(argv, r, with_ram, spool_dir, out, again, err);
+        reader_close(r);
+        return ok;
+}
+
 bool probe_load(char *const *argv, int fd, const char *name, bool with_ram,
                 unsigned threads, const char *spool_dir, struct refusal *out,
                 struct err *err)
 {
-        struct reader_options how = {.threads = threads,
-                                     .only = with_ram ? NULL : "stream/"};
-        struct target_options o = {.command = argv, .quiet = true};
-        struct target *t = NULL;
-        struct reader *r = NULL;
-        bool ok, paused;
+        return load_file(argv, fd, name, with_ram, threads, spool_dir, out,
+                         NULL, err);
+}
 
-        ok = reader_open(fd, name, &how, &r, err) &&
-             target_open(&o, &t, &paused, err) &&
-             target_try(t, r, !with_ram, spool_dir, out, err);
-        target_free(t);
-        reader_close(r);
-        return ok;
+bool probe_again(char *const *argv, int fd, const char *name, unsigned threads,
+                 const char *spool_dir, struct refusal *out,
+                 struct devices *again_out, struct err *err)
+{
+        return load_file(argv, fd, name, true, threads, spool_dir, out,
+                         again_out, err);
 }

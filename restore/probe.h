@@ -23,6 +23,14 @@ bool probe_view(char *const *argv, struct view *out, struct err *err);
 bool probe_load(char *const *argv, int fd, const char *name, bool with_ram,
                 unsigned threads, const char *spool_dir, struct refusal *out,
                 struct err *err);
+/* Loads all of it, and reads what the twin, which has not run, would save of it
+ * again: again_out, to be released with devices_fini unless it refused. */
+bool probe_again(char *const *argv, int fd, const char *name, unsigned threads,
+                 const char *spool_dir, struct refusal *out,
+                 struct devices *again_out, struct err *err);
+
+/* For twin_options: an image's virtual size; 0: unknown.  arg is not used. */
+uint64_t probe_disk_size(void *arg, const char *file, const char *format);
 
 /* The device sections that a stopped QEMU sends. */
 bool probe_devices(struct qmp *q, struct devices *out, struct err *err);
