@@ -22,13 +22,10 @@ bool diff_tell(struct diff *d, const struct difference *difference,
 
 bool diff_config(struct diff *d, struct err *err);
 bool diff_devices(struct diff *d, struct err *err);
-/* RAM, then disks, then what the stream has besides. */
+/* What else is in the stream, then RAM, then disks. */
 bool diff_regions(struct diff *d, struct err *err);
 
-/* ---- windows: a MiB of a region, compared in a worker ---------------------
- */
-
-#define DIFF_SECTOR 512u
+/* ---- what the indexes have ----------------------------------------------- */
 
 /* A chunk, as an index has it. */
 struct piece {
@@ -37,6 +34,47 @@ struct piece {
         uint8_t digest[16]; /* of the raw bytes */
         bool zst;
 };
+
+/* The zero extents of a stored overlay, one after another. */
+struct extents {
+        uint8_t *text; /* owned */
+        size_t len, pos;
+        uint64_t end;            /* of those read                        */
+        uint64_t offset, length; /* the present one; length 0: none left */
+};
+
+struct region_side {
+        struct piece *pieces; /* owned; ascending, none twice */
+        size_t count, room, next;
+        struct extents zeros;
+        bool overlay; /* what is nowhere is a hole, not zeros */
+};
+
+struct region {
+        bool ram;
+        char dir[512];
+        struct region_side side[2];
+        struct diff_region *told; /* owned */
+};
+
+struct regions {
+        struct diff *d;
+        struct region *list; /* owned */
+        size_t count;
+        size_t last; /* where the last chunk went */
+        int side;    /* of the index that is read */
+        /* Of the stream's other items: by name, their chunks' digests. */
+        json_t *items[2];
+        struct pool *pool; /* of windows */
+};
+
+/* Both indexes. */
+bool regions_read(struct regions *r, struct err *err);
+void regions_fini(struct regions *r);
+
+/* ---- windows: a MiB of a region, compared in a worker -------------------- */
+
+#define DIFF_SECTOR 512u
 
 /* What is at a sector of a window: bytes that a piece has, or else: */
 enum sector { SECTOR_ZERO, SECTOR_HOLE };

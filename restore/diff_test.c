@@ -294,12 +294,11 @@ static void assert_told(const struct vm *a, const struct vm *b,
 
 static void how_a_file_is_made_is_no_difference(void **state)
 {
-        static const struct part page = {4096, 4096, 9};
         static const struct vm vms[] = {
-                {.ram = {page}},
-                {.ram = {page}, .plain = true},
-                {.ram = {page}, .twice = true},
-                {.ram = {page}, .created = "2030-01-01T00:00:00Z"},
+                {.ram = {{4096, 4096, 9}}},
+                {.ram = {{4096, 4096, 9}}, .plain = true},
+                {.ram = {{4096, 4096, 9}}, .twice = true},
+                {.ram = {{4096, 4096, 9}}, .created = "2030-01-01T00:00:00Z"},
         };
 
         (void)state;
