@@ -11,6 +11,7 @@
 #ifndef STASIS_RESTORE_CHECK_H
 #define STASIS_RESTORE_CHECK_H
 
+#include "qemu/dump.h"
 #include "restore/disks.h"
 #include "restore/state.h"
 #include "restore/view.h"
@@ -71,6 +72,10 @@ bool check_machine(struct check *c, const json_t *manifest,
  * that is not known, against the PCI functions that it has. */
 bool check_devices(struct check *c, const struct state *s, const struct view *v,
                    struct err *err);
+/* Each device's description against what the binary knows (-dump-vmstate):
+ * versions, subsections, fields. */
+bool check_dump(struct check *c, const struct devices *d,
+                const struct dump *dump, struct err *err);
 /* What state.json says of disks left outside, against the target's disks and
  * the files that they are now. */
 bool check_disks(struct check *c, const json_t *state, const struct view *v,

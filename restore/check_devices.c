@@ -287,6 +287,53 @@ static bool compare_all(struct check *c, struct match *m, struct err *err)
         return true;
 }
 
+/* ---- against what a binary knows ----------------------------------------- */
+
+struct dump_run {
+        struct check *check;
+        const struct device_section *section;
+        struct err *err;
+        bool ok;
+};
+
+static void tell_dump(void *arg, const struct dump_finding *f)
+{
+        struct dump_run *r = arg;
+        char name[400], vmsd[200], field[200], src[120], dst[120];
+
+        /* Names are not on the wire, and 0 bytes of padding no matter. */
+        if (!r->ok || f->kind == DUMP_MACHINE || f->kind == DUMP_FIELD_OTHER ||
+            f->kind == DUMP_PADDING || f->kind == DUMP_PART_MISSING)
+                return;
+        text_escape(f->vmsd, vmsd, sizeof vmsd);
+        text_escape(f->field, field, sizeof field);
+        r->ok = check_add(r->check, dump_code(f->kind), REASON_REFUSED,
+                          r->section->idstr, f->src, f->dst, r->err,
+                          "%s: %s%s%s%s%s: %s in the snapshot%s%s",
+                          title(r->section, name), dump_words(f->kind),
+                          vmsd[0] ? ", " : "", vmsd, field[0] ? "." : "", field,
+                          text_escape(f->src, src, sizeof src),
+                          f->dst[0] ? ", the target's QEMU has " : "",
+                          text_escape(f->dst, dst, sizeof dst));
+}
+
+bool check_dump(struct check *c, const struct devices *d,
+                const struct dump *dump, struct err *err)
+{
+        for (size_t i = 0; i < d->count; i++) {
+                const struct device_section *s = &d->list[i];
+                struct dump_run r = {
+                        .check = c, .section = s, .err = err, .ok = true};
+                const char *vmsd = json_string_value(
+                        json_object_get(s->vmdesc, "vmsd_name"));
+
+                if (vmsd)
+                        dump_check(dump, vmsd, s->vmdesc, tell_dump, &r);
+                TRY(r.ok);
+        }
+        return true;
+}
+
 /* ---- what the stream has and the target expects -------------------------- */
 
 static bool compare_stream(struct check *c, const struct devices *s,

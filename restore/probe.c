@@ -2,14 +2,18 @@
 #include "restore/probe.h"
 
 #include "base/cleanup.h"
+#include "base/io.h"
+#include "base/limits.h"
 #include "qcow/chain.h"
 #include "qemu/process.h"
 #include "qemu/stream.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #define GREETING_MS 10000
+#define DUMP_MS     10000
 #define SEND_NAME   "stasis-probe"
 
 /* ---- its stream ---------------------------------------------------------- */
@@ -147,6 +151,49 @@ uint64_t probe_disk_size(void *arg, const char *file, const char *format)
                 size = chain_size(chain);
         chain_close(chain);
         return size;
+}
+
+/* It writes the file and ends, before it would do anything else. */
+static bool dump_to(char *const *argv, const char *path, struct dump **out,
+                    struct err *err)
+{
+        struct process_options o = {.quiet = true, .outgoing = true};
+        CLEANUP_FREE char **words = NULL;
+        CLEANUP_FREE char *text = NULL;
+        struct process *p = NULL;
+        size_t count = 0, len = 0;
+        bool ended;
+
+        while (argv[count])
+                count++;
+        words = calloc(count + 3, sizeof *words);
+        if (!words)
+                return err_nomem(err);
+        memcpy(words, argv, count * sizeof *words);
+        words[count] = (char *)(uintptr_t) "-dump-vmstate";
+        words[count + 1] = (char *)(uintptr_t)path;
+        o.argv = words;
+        TRY(process_start(&o, &p, err));
+        ended = process_ended(p, DUMP_MS);
+        process_free(p);
+        if (!ended)
+                return true;
+        TRY(io_read_file(path, LIMIT_VMDESC_BYTES, &text, &len, err));
+        return len == 0 || dump_parse((const uint8_t *)text, len, out, err);
+}
+
+bool probe_dump(char *const *argv, struct dump **out, struct err *err)
+{
+        char path[] = "/tmp/stasis-dump-XXXXXX";
+        CLEANUP_FD int fd = mkstemp(path);
+        bool ok;
+
+        *out = NULL;
+        if (fd < 0)
+                return err_os(err, errno, "a temporary file");
+        ok = dump_to(argv, path, out, err);
+        unlink(path);
+        return ok;
 }
 
 static bool ask(struct process *p, struct view *out, struct err *err)

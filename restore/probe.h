@@ -10,6 +10,7 @@
 #ifndef STASIS_RESTORE_PROBE_H
 #define STASIS_RESTORE_PROBE_H
 
+#include "qemu/dump.h"
 #include "restore/target.h"
 
 /* argv: the twin's.  out: what it is, its device sections among it; view_fini,
@@ -28,6 +29,10 @@ bool probe_load(char *const *argv, int fd, const char *name, bool with_ram,
 bool probe_again(char *const *argv, int fd, const char *name, unsigned threads,
                  const char *spool_dir, struct refusal *out,
                  struct devices *again_out, struct err *err);
+
+/* What the binary knows to load (-dump-vmstate).  *out NULL: it does not say.
+ */
+bool probe_dump(char *const *argv, struct dump **out, struct err *err);
 
 /* For twin_options: an image's virtual size; 0: unknown.  arg is not used. */
 uint64_t probe_disk_size(void *arg, const char *file, const char *format);
