@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * twin: from a QEMU's command line the one of a twin: the same machine,
+ * devices, RAM and ROM sizes, but nothing that the original touches.  It opens
+ * no path for writing, no port, no socket and no host device but the
+ * accelerator, so that it can be started beside the running original.  Files
+ * that make up the machine (firmware, kernel, tables) are read.
+ *
+ * Only options that are known are taken over: one that is not might open
+ * something.
+ */
+#ifndef STASIS_QEMU_TWIN_H
+#define STASIS_QEMU_TWIN_H
+
+#include "base/err.h"
+
+struct twin_options {
+        /* The virtual size of an image, 0: unknown; format may be NULL.
+         * NULL: no size is known. */
+        uint64_t (*disk_size)(void *arg, const char *file, const char *format);
+        void *arg;
+};
+
+struct twin {
+        char **argv; /* owned, NULL-terminated; without -S and -incoming     */
+        /* What had to be taken out, or is not as in the original, escaped:
+         * "-device vfio-pci,host=01:00.0". */
+        char (*not_probed)[128];
+        size_t not_probed_count;
+        /* A network back end with offloads or several queues (tap, vhost) has
+         * become one that has none: virtio-net refuses the state of a guest
+         * that used them, and is right to only in the twin. */
+        bool no_offloads;
+};
+
+/* ERR_MISMATCH naming the option when it cannot be done.  argv may start with
+ * a loader or a launcher, as in /proc.  out: twin_fini, also after failure. */
+bool twin_argv(char *const *argv, const struct twin_options *options,
+               struct twin *out, struct err *err);
+void twin_fini(struct twin *t);
+
+#endif
