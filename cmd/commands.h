@@ -5,7 +5,7 @@
 
 #include "base/options.h"
 
-extern const struct command cmd_save, cmd_restore, cmd_import, cmd_info,
+extern const struct command cmd_save, cmd_restore, cmd_check, cmd_soak, cmd_import, cmd_info,
         cmd_list, cmd_show, cmd_verify, cmd_diff, cmd_export;
 
 #endif

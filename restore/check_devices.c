@@ -279,10 +279,12 @@ static bool compare_all(struct check *c, struct match *m, struct err *err)
                                             *t = devices_find(b, s->idstr,
                                                               s->instance_id);
 
-                TRY(t ? compare(c, s, t, err) : missing(c, m, s, err));
+                /* What is live comes only with a capability. */
+                if (t || !s->live)
+                        TRY(t ? compare(c, s, t, err) : missing(c, m, s, err));
         }
         for (size_t i = 0; i < b->count; i++)
-                if (!m->taken[i])
+                if (!m->taken[i] && !b->list[i].live)
                         TRY(extra(c, &b->list[i], err));
         return true;
 }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "format/manifest.h"
 #include "restore/endpoint.h"
+#include "restore/examine.h"
 #include "restore/recorded.h"
 #include "restore/target.h"
 
@@ -19,6 +20,20 @@
 
 /* For a bare endpoint that says nothing: its load may take long. */
 #define ENDPOINT_MS 300000
+
+/* One restore into a QEMU. */
+struct loading {
+        struct reader *reader;
+        int fd; /* of the snapshot; borrowed */
+        const char *name;
+        const struct state *saved; /* NULL: from a pipe */
+        const struct restore_options *options;
+        char *const *command; /* NULL: a QEMU that waits */
+        bool null_stdin;
+        /* Let go of, and NULL, from the moment on in which the guest may run.
+         */
+        struct restored_disks *disks;
+};
 
 static double seconds_now(void)
 {
@@ -74,39 +89,59 @@ static void cleanup_target(struct target **t)
         target_free(*t);
 }
 
-/* *disks: let go of, and NULL, from the moment on in which the guest may run.
- */
-static bool into_target(struct reader *r, const struct state *saved,
-                        const struct restore_options *options,
-                        char *const *command, struct restored_disks **disks,
-                        bool null_stdin, int *exit_code, struct err *err)
+/* From a file, and for a QEMU that we start: a twin of it knows more than can
+ * be asked.  Where there can be no twin, QEMU's own verdict at the end of the
+ * load is as good, only later. */
+static bool examine_command(const struct loading *l, struct check *c,
+                            bool *examined_out, struct err *err)
 {
+        struct examine_options o = {
+                .command = l->command,
+                .restoring = true,
+                .threads = l->options->threads,
+                .spool_dir = l->options->spool_dir,
+        };
+        struct examination x;
+
+        *examined_out = false;
+        if (!l->saved || !l->command)
+                return true;
+        TRY(examine_run(l->fd, l->name, &o, c, &x, err));
+        *examined_out = x.probed;
+        return true;
+}
+
+static bool into_target(struct loading *l, int *exit_code, struct err *err)
+{
+        const struct restore_options *options = l->options;
         CLEANUP(cleanup_target) struct target *t = NULL;
+        CLEANUP(check_fini) struct check c = {0};
         struct target_options o = {
-                .command = command,
+                .command = l->command,
                 .qmp = options->qmp,
                 .detached = options->detach,
-                .null_stdin = null_stdin,
+                .null_stdin = l->null_stdin,
         };
         double begun = seconds_now();
         uint64_t stream_bytes = 0;
-        CLEANUP(check_fini) struct check c = {0};
+        bool paused, examined;
         char state[32];
-        bool paused;
 
-        TRY(check_init(&c, options->force, options->force_count, *disks, err));
+        TRY(check_init(&c, options->force, options->force_count, l->disks,
+                       err));
+        TRY(examine_command(l, &c, &examined, err));
         TRY(target_open(&o, &t, &paused, err));
-        TRY(target_check(t, r, saved, &c, err));
-        TRY(target_load(t, r, &c, options->spool_dir, options->progress,
+        TRY(target_check(t, l->reader, l->saved, examined, &c, err));
+        TRY(target_load(t, l->reader, &c, options->spool_dir, options->progress,
                         &stream_bytes, err));
-        restored_disks_free(steal(*disks));
-        TRY(target_go(t, shall_run(r) && !paused && !options->paused, state,
-                      err));
+        restored_disks_free(steal(l->disks));
+        TRY(target_go(t, shall_run(l->reader) && !paused && !options->paused,
+                      state, err));
         progress_pause(options->progress);
         if (options->loaded)
                 options->loaded(options->arg, state, target_pid(t),
                                 stream_bytes, seconds_now() - begun);
-        if (options->detach || !command) {
+        if (options->detach || !l->command) {
                 target_leave(t);
                 return true;
         }
@@ -176,7 +211,8 @@ static bool into(struct reader *r, int in_fd, const char *in_name,
                  const struct restore_options *options, bool spooled,
                  int *exit_code, struct err *err)
 {
-        struct restored_disks *disks = NULL;
+        struct loading l = {
+                .reader = r, .fd = in_fd, .name = in_name, .options = options};
         CLEANUP_FREE char **recorded = NULL;
         char *const *command = options->command;
         CLEANUP(state_fini) struct state saved = {0};
@@ -197,11 +233,13 @@ static bool into(struct reader *r, int in_fd, const char *in_name,
         }
         if (!reader_is_pipe(r))
                 TRY(state_read(in_fd, in_name, &saved, err));
-        ok = make_disks(r, in_fd, in_name, options, &disks, err) &&
-             into_target(r, saved.manifest ? &saved : NULL, options, command,
-                         &disks, reader_is_pipe(r) || spooled, exit_code, err);
-        restored_disks_undo(disks);
-        restored_disks_free(disks);
+        l.saved = saved.manifest ? &saved : NULL;
+        l.command = command;
+        l.null_stdin = reader_is_pipe(r) || spooled;
+        ok = make_disks(r, in_fd, in_name, options, &l.disks, err) &&
+             into_target(&l, exit_code, err);
+        restored_disks_undo(l.disks);
+        restored_disks_free(l.disks);
         return ok;
 }
 

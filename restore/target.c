@@ -209,12 +209,13 @@ static bool choose_block(struct target *t, const json_t *state,
 }
 
 bool target_check(struct target *t, struct reader *r, const struct state *saved,
-                  struct check *c, struct err *err)
+                  bool examined, struct check *c, struct err *err)
 {
         TRY(view_ask(t->q, t->pid, &t->view, err));
-        TRY(check_machine(c, reader_manifest(r), &t->view, err));
+        if (!examined)
+                TRY(check_machine(c, reader_manifest(r), &t->view, err));
         TRY(choose_block(t, reader_state(r), c, err));
-        if (saved)
+        if (saved && !examined)
                 TRY(check_devices(c, saved, &t->view, err));
         if (reader_state(r))
                 TRY(check_disks(c, reader_state(r), &t->view, err));

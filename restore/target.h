@@ -37,9 +37,10 @@ bool target_open(const struct target_options *options, struct target **out,
 void target_free(struct target *t);
 
 /* Everything that can be asked before the load; from a pipe, the disks come
- * later (target_load).  saved: what the snapshot holds; NULL: from a pipe. */
+ * later (target_load).  saved: what the snapshot holds; NULL: from a pipe.
+ * examined: its twin was, so that only the disks are left to look at. */
 bool target_check(struct target *t, struct reader *r, const struct state *saved,
-                  struct check *c, struct err *err);
+                  bool examined, struct check *c, struct err *err);
 /* Loads, until QEMU itself says that all is in place. */
 bool target_load(struct target *t, struct reader *r, struct check *c,
                  const char *spool_dir, struct progress *progress,
