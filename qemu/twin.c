@@ -408,7 +408,8 @@ static bool make(struct making *m, char *const *argv, struct err *err)
 bool twin_argv(char *const *argv, const struct twin_options *how,
                struct twin *out, struct err *err)
 {
-        struct making m = {.options = how, .twin = out};
+        struct asked asked = {0};
+        struct making m = {.options = how, .twin = out, .asked = &asked};
         bool ok;
 
         assert(argv[0]);
@@ -417,6 +418,8 @@ bool twin_argv(char *const *argv, const struct twin_options *how,
         for (size_t i = 0; i < m.node_count; i++)
                 pairs_fini(&m.nodes[i]);
         free(m.nodes);
+        free(asked.file);
+        free(asked.format);
         return ok;
 }
 
@@ -426,5 +429,11 @@ void twin_fini(struct twin *t)
                 free(*w);
         free(t->argv);
         free(t->not_probed);
+        for (size_t i = 0; i < t->disk_count; i++) {
+                free(t->disks[i].node);
+                free(t->disks[i].file);
+                free(t->disks[i].format);
+        }
+        free(t->disks);
         *t = (struct twin){0};
 }

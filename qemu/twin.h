@@ -21,12 +21,21 @@ struct twin_options {
         void *arg;
 };
 
+/* The image that a disk of the twin stands for. */
+struct twin_disk {
+        char *node;   /* node name in the twin                               */
+        char *file;   /* as the original's command line has it               */
+        char *format; /* NULL: to be guessed                                 */
+};
+
 struct twin {
         char **argv; /* owned, NULL-terminated; without -S and -incoming     */
         /* What had to be taken out, or is not as in the original, escaped:
          * "-device vfio-pci,host=01:00.0". */
         char (*not_probed)[128];
         size_t not_probed_count;
+        struct twin_disk *disks; /* those that are files */
+        size_t disk_count;
         /* A network back end with offloads or several queues (tap, vhost) has
          * become one that has none: virtio-net refuses the state of a guest
          * that used them, and is right to only in the twin. */

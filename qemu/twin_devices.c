@@ -194,7 +194,7 @@ static const char *const outlets[] = {
 };
 
 /*
- * Up to machine types of version 4.0, memory in files has RAMBlocks that are
+ * Up to machine types of version 3.1, memory in files has RAMBlocks that are
  * named after the whole path of the object, and memory that is not, has not.
  */
 static bool has_long_names(const struct making *m, const char *type)
@@ -211,7 +211,7 @@ static bool has_long_names(const struct making *m, const char *type)
                 dash = strchr(w[1], '-');
                 for (; dash; dash = strchr(dash + 1, '-'))
                         if (sscanf(dash, "-%u.%u", &major, &minor) == 2)
-                                return major < 4 || (major == 4 && minor == 0);
+                                return major < 4;
         }
         return false;
 }

@@ -74,11 +74,23 @@ static bool descend(const struct making *m, const struct layer *from,
                 pairs_get_under(out->pairs, out->prefix, "filename"));
 }
 
+static void asked_clear(struct asked *a)
+{
+        free(a->file);
+        free(a->format);
+        *a = (struct asked){0};
+}
+
 static uint64_t ask_size(const struct making *m, const char *file,
                          const char *format)
 {
         const struct twin_options *o = m->options;
 
+        asked_clear(m->asked);
+        if (file)
+                m->asked->file = strdup(file);
+        if (format)
+                m->asked->format = strdup(format);
         return file && o->disk_size ? o->disk_size(o->arg, file, format) : 0;
 }
 
@@ -127,6 +139,31 @@ static uint64_t layer_size(const struct making *m, struct layer at)
         return 0;
 }
 
+/* What was asked for is the disk of that node name. */
+static bool add_disk(struct making *m, const char *node, struct err *err)
+{
+        struct twin *t = m->twin;
+        struct twin_disk *grown;
+        char *copy;
+
+        if (!m->asked->file || !node)
+                return true;
+        copy = strdup(node);
+        grown = realloc(t->disks, (t->disk_count + 1) * sizeof *grown);
+        if (grown)
+                t->disks = grown;
+        if (!grown || !copy) {
+                free(copy);
+                return err_nomem(err);
+        }
+        t->disks[t->disk_count++] = (struct twin_disk){
+                .node = copy,
+                .file = steal(m->asked->file),
+                .format = steal(m->asked->format),
+        };
+        return true;
+}
+
 /* ---- blockdev ------------------------------------------------------------ */
 
 bool making_nodes(struct making *m, struct err *err)
@@ -173,11 +210,16 @@ static bool is_node_name(const char *key)
 static bool make_layer(struct making *m, const struct layer *layer,
                        const char *arg, struct err *err)
 {
-        uint64_t size = layer_size(m, *layer);
         struct pairs out = {0};
+        uint64_t size;
         bool ok;
 
+        asked_clear(m->asked);
+        size = layer_size(m, *layer);
         ok = add_size(&out, size, err) &&
+             add_disk(m,
+                      pairs_get_under(layer->pairs, layer->prefix, "node-name"),
+                      err) &&
              pairs_add(
                      &out, "node-name",
                      pairs_get_under(layer->pairs, layer->prefix, "node-name"),
@@ -275,9 +317,15 @@ static uint64_t drive_size(const struct making *m, const struct pairs *p)
 static bool add_drive(struct making *m, struct pairs *p, const char *name,
                       const char *arg, struct err *err)
 {
-        bool medium = has_medium(p);
-        uint64_t size = medium ? drive_size(m, p) : 0;
-        const char *interface = pairs_get(p, "if");
+        const char *interface = pairs_get(p, "if"),
+                   *node = pairs_get(p, "node-name");
+        bool medium = has_medium(p), named;
+        uint64_t size = 0;
+        char made[40];
+
+        asked_clear(m->asked);
+        if (medium)
+                size = drive_size(m, p);
 
         if (medium && size == 0) {
                 /* A machine refuses flash of a size that is not its own. */
@@ -286,8 +334,13 @@ static bool add_drive(struct making *m, struct pairs *p, const char *name,
                                        "the size of the flash is not known");
                 TRY(making_missing(m, name, arg, "size unknown", err));
         }
+        snprintf(made, sizeof made, "stasis-disk%u", m->drives++);
+        named = !node && m->asked->file;
+        TRY(add_disk(m, node ? node : made, err));
         pairs_keep(p, drive_keys);
         TRY(!medium || add_size(p, size, err));
+        if (named)
+                TRY(pairs_add(p, "node-name", made, err));
         return making_pairs(m, "drive", p, err);
 }
 

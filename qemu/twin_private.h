@@ -6,6 +6,11 @@
 #include "qemu/pairs.h"
 #include "qemu/twin.h"
 
+/* The image whose size was asked for last; owned. */
+struct asked {
+        char *file, *format;
+};
+
 struct making {
         const struct twin_options *options;
         char *const *words; /* the original's, from its first option         */
@@ -13,7 +18,8 @@ struct making {
         size_t argc;
         struct pairs *nodes; /* each -blockdev's                             */
         size_t node_count;
-        unsigned hubs;
+        struct asked *asked;
+        unsigned hubs, drives;
         bool audio; /* a back end of ours is needed                          */
 };
 

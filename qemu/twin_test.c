@@ -47,6 +47,21 @@ static void join(const struct twin *t, char out[4096])
         }
 }
 
+/* The names that drives get, so that their files can be told, have a test of
+ * their own. */
+static void drop_made_names(char *line)
+{
+        static const char made[] = ",node-name=stasis-disk";
+        char *at;
+
+        while ((at = strstr(line, made))) {
+                size_t len = sizeof made - 1;
+
+                len += strspn(at + len, "0123456789");
+                memmove(at, at + len, strlen(at + len) + 1);
+        }
+}
+
 /* Words in neither line hold a space.  missing: how many are not probed. */
 static void becomes(const char *line, const char *expected, size_t missing)
 {
@@ -56,6 +71,7 @@ static void becomes(const char *line, const char *expected, size_t missing)
 
         assert_done(run(line, &t, &err), &err);
         join(&t, got);
+        drop_made_names(got);
         snprintf(want, sizeof want, "%s" ENDS, expected);
         assert_string_equal(got, want);
         assert_int_equal(t.not_probed_count, missing);
@@ -275,9 +291,9 @@ static void memory_is_anonymous(void **state)
                 "-object qom-type=memory-backend-ram,id=n,size=4096",
                 0);
         /* There RAMBlocks in files had another name. */
-        becomes("qemu -machine pc-i440fx-4.0 -object "
+        becomes("qemu -machine pc-i440fx-3.1 -object "
                 "memory-backend-file,id=m,size=1G",
-                "qemu -machine type=pc-i440fx-4.0 -object "
+                "qemu -machine type=pc-i440fx-3.1 -object "
                 "qom-type=memory-backend-ram,id=m,size=1G,"
                 "x-use-canonical-path-for-ramblock-id=on",
                 0);
@@ -379,9 +395,41 @@ static void a_real_qemu_takes_it(void **state)
         twin_fini(&t);
 }
 
+static void the_files_of_disks_are_told(void **state)
+{
+        struct err err = ERR_INIT;
+        char line[4096];
+        struct twin t;
+
+        (void)state;
+        assert_done(run("qemu -blockdev driver=file,node-name=f,filename=a "
+                        "-blockdev driver=qcow2,node-name=q,file=f "
+                        "-drive file=b,format=raw,if=virtio "
+                        "-drive file=c,id=x -hda d",
+                        &t, &err),
+                    &err);
+        join(&t, line);
+        assert_int_equal(t.disk_count, 5);
+        assert_string_equal(t.disks[0].node, "f");
+        assert_string_equal(t.disks[0].file, "a");
+        assert_string_equal(t.disks[1].node, "q");
+        assert_string_equal(t.disks[1].file, "a");
+        assert_string_equal(t.disks[1].format, "qcow2");
+        assert_string_equal(t.disks[2].file, "b");
+        assert_string_equal(t.disks[2].format, "raw");
+        assert_string_equal(t.disks[3].file, "c");
+        assert_null(t.disks[3].format);
+        assert_string_equal(t.disks[4].file, "d");
+        for (size_t i = 2; i < 5; i++)
+                assert_non_null(strstr(line, t.disks[i].node));
+        assert_string_not_equal(t.disks[2].node, t.disks[3].node);
+        twin_fini(&t);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(the_files_of_disks_are_told),
                 cmocka_unit_test(the_machine_stays),
                 cmocka_unit_test(what_reaches_out_goes),
                 cmocka_unit_test(what_is_not_known_is_refused),

@@ -2,6 +2,7 @@
 #include "restore/examine.h"
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "format/manifest.h"
@@ -221,8 +222,51 @@ static bool check_bases(struct examine *e, struct err *err)
         return true;
 }
 
+/* Appends the files of a chain, top first. */
+static bool add_files(const struct twin_disk *d, json_t *chain, struct err *err)
+{
+        enum image_format format = IMAGE_RAW;
+        struct err ignored = ERR_INIT;
+        struct chain *files = NULL;
+        bool ok = true;
+
+        if (!d->format || !image_format_named(d->format, &format))
+                format = IMAGE_RAW;
+        if (!chain_resolve(d->file, format, &files, &ignored))
+                return json_array_append_new(chain, json_pack("{s:s}", "file",
+                                                              d->file)) == 0 ||
+                       err_nomem(err);
+        for (size_t i = 0; ok && i < files->count; i++)
+                ok = json_array_append_new(
+                             chain, json_pack("{s:s}", "file",
+                                              files->files[i].path)) == 0;
+        chain_close(files);
+        return ok || err_nomem(err);
+}
+
+/* The twin's disks stand for files of the target: those are compared. */
+static bool name_files(struct examine *e, struct err *err)
+{
+        json_t *disk;
+        size_t i;
+
+        json_array_foreach(e->view.disks, i, disk)
+        {
+                const char *node = json_text(disk, "node");
+                json_auto_t *chain = json_array();
+
+                for (size_t k = 0; node && k < e->twin.disk_count; k++)
+                        if (strcmp(e->twin.disks[k].node, node) == 0)
+                                TRY(add_files(&e->twin.disks[k], chain, err));
+                TRY(json_put(disk, "chain", json_incref(chain), err));
+        }
+        return true;
+}
+
 static bool check_all_disks(struct examine *e, struct err *err)
 {
+        if (e->out->probed)
+                TRY(name_files(e, err));
         if (e->view.identity)
                 TRY(check_disks(e->check, e->saved.state, &e->view, err));
         return check_bases(e, err);
