@@ -172,14 +172,20 @@ bool fields_leaf(struct fields *f, const char *name, const char *type,
 }
 
 /* Type byte, counted name, version. */
-bool fields_subsection(struct fields *f, const char *name)
+bool fields_subsection(struct fields *f, const char *name,
+                       const json_t *version)
 {
         size_t len = strlen(name);
+        uint64_t have = fields_peek(f, 2 + len, 4);
 
         if (fields_peek(f, 0, 1) != ITEM_SUBSECTION ||
             fields_peek(f, 1, 1) != len || fields_left(f) < 2 + len + 4 ||
             memcmp(f->bytes + f->at + 2, name, len) != 0)
                 return fields_bad(f, "subsection %.100s is not there", name);
+        if (json_is_integer(version) &&
+            have != (uint64_t)json_integer_value(version))
+                return fields_bad(f, "version %" PRIu64 " is not described",
+                                  have);
         return fields_tell(f, "subsection", FIELD_SUBSECTION, 2 + len + 4);
 }
 
@@ -407,7 +413,9 @@ static bool decode_subsections(struct fields *f, const json_t *list)
                 if (!name)
                         return fields_bad(f, "a subsection without vmsd_name");
                 TRY(fields_push(f, name, &mark));
-                ok = fields_subsection(f, name) && decode_vmsd(f, sub, 0);
+                ok = fields_subsection(f, name,
+                                       json_object_get(sub, "version")) &&
+                     decode_vmsd(f, sub, 0);
                 fields_pop(f, mark);
                 TRY(ok);
         }

@@ -39,8 +39,10 @@ size_t fields_left(const struct fields *f);
  * are not there: telling them will fail then. */
 uint64_t fields_peek(const struct fields *f, size_t ahead, size_t size);
 
-/* A subsection's header, told as a leaf; name: what it must be, or NULL. */
-bool fields_subsection(struct fields *f, const char *name);
+/* A subsection's header, told as a leaf; name: what it must be; version, too,
+ * unless it is NULL or no number. */
+bool fields_subsection(struct fields *f, const char *name,
+                       const json_t *version);
 
 /* A VirtIODevice's state, size bytes from f->at (qemu/virtio_fields.c). */
 bool fields_virtio(struct fields *f, size_t size);

@@ -150,31 +150,36 @@ static void null_pointers_are_told(void **state)
         FAILS(DEVICE(FIELD("a", "nullptr", "1")), "1", "no null pointer");
 }
 
+#define PART(name, version, fields)                                            \
+        "{\"vmsd_name\":\"" name "\",\"version\":" version                     \
+        ",\"fields\":[" fields "]}"
+
 static void subsections_follow_their_struct(void **state)
 {
+        static const char inner[] =
+                "{\"vmsd_name\":\"d\",\"version\":1,\"fields\":[{\"name\":"
+                "\"a\","
+                "\"type\":\"struct\",\"struct\":{\"vmsd_name\":\"s\","
+                "\"version\":1,\"fields\":[" FIELD(
+                        "x", "uint8",
+                        "1") "],"
+                             "\"subsections\":[" PART(
+                                     "s/t", "2",
+                                     FIELD("y", "uint8",
+                                           "1")) "]},\"size\":11}],"
+                                                 "\"subsections\":[" PART(
+                                                         "d/u", "1",
+                                                         FIELD("z", "uint8",
+                                                               "1")) "]}";
+
         (void)state;
-        TELLS("{\"vmsd_name\":\"d\",\"version\":1,\"fields\":[{\"name\":\"a\","
-              "\"type\":\"struct\",\"struct\":{\"vmsd_name\":\"s\",\"version\":"
-              "1,\"fields\":[" FIELD(
-                      "x", "uint8",
-                      "1") "],\"subsections\":[{" VMSD("s/t",
-                                                       FIELD("y", "uint8",
-                                                             "1")) "}]},"
-                                                                   "\"size\":"
-                                                                   "11}],"
-                                                                   "\"subsectio"
-                                                                   "ns\":["
-                                                                   "{" VMSD(
-                                                                           "d/"
-                                                                           "u",
-                                                                           FIELD("z",
-                                                                                 "uint8",
-                                                                                 "1")) "}]}",
-              "\1\5\3s/t\0\0\0\2\7\5\3d/u\0\0\0\1\x9",
+        TELLS(inner, "\1\5\3s/t\0\0\0\2\7\5\3d/u\0\0\0\1\x9",
               "a.x=1 a.s/t=2 a.s/t.y=7 d/u=1 d/u.z=9");
-        FAILS("{\"vmsd_name\":\"d\",\"fields\":[],\"subsections\":[{" VMSD(
-                      "d/u", "") "}]}",
-              "\5\3d/v\0\0\0\1", "d/u is not there");
+        FAILS(inner, "\1\5\3s/t\0\0\0\3\7\5\3d/u\0\0\0\1\x9",
+              "a.s/t, byte 1: version 3 is not described");
+        FAILS(inner, "\1\5\3s/t\0\0\0\2\7\5\3d/v\0\0\0\1\x9",
+              "d/u is not there");
+        FAILS(inner, "\1\5\3s/t\0\0\0\2\7\5\3d/u\0\0\0", "d/u is not there");
 }
 
 static void lists_have_a_description_for_each_element(void **state)

@@ -188,7 +188,7 @@ static bool tell_subsection(struct fields *f, size_t end)
         memcpy(name, f->bytes + f->at + 2, len);
         name[len] = '\0';
         TRY(fields_push(f, name, &mark));
-        ok = fields_subsection(f, name);
+        ok = fields_subsection(f, name, NULL);
         ok = ok && tell_body(f, name, next_subsection(f, f->at, end) - f->at);
         fields_pop(f, mark);
         return ok;

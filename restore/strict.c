@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "qemu/fields.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static bool count_field(void *arg, const struct field *f, struct err *err)
@@ -30,6 +31,8 @@ static bool is_repeated(const struct devices *d, const struct device_section *s)
 static bool check(const struct devices *d, const struct device_section *s,
                   struct strict_report *out, struct err *err)
 {
+        const json_t *version;
+
         out->sections++;
         if (is_repeated(d, s))
                 return err_set(err, ERR_CORRUPT,
@@ -37,6 +40,13 @@ static bool check(const struct devices *d, const struct device_section *s,
         if (d->ram_ended && !s->early && s->number < d->ram_end)
                 return err_set(err, ERR_CORRUPT,
                                "device state before the end of RAM");
+        version = json_object_get(s->vmdesc, "version");
+        if (json_is_integer(version) &&
+            json_integer_value(version) != s->version_id)
+                return err_set(err, ERR_CORRUPT,
+                               "version %" PRIu32
+                               ", but another one is described",
+                               s->version_id);
         if (!s->vmdesc || !fields_described(s->vmdesc)) {
                 out->undescribed++;
                 return true;

@@ -11,9 +11,9 @@ struct strict_report {
         uint64_t undescribed; /* sections whose fields vmdesc does not tell  */
 };
 
-/* vmdesc accounts for each byte of each section, subsections included; none
- * comes twice, none before RAM's END.  ERR_CORRUPT, naming section and field.
- */
+/* vmdesc accounts for each byte of each section, subsections included, and for
+ * their versions; none comes twice, none before RAM's END.  ERR_CORRUPT, naming
+ * section and field. */
 bool strict_check(const struct devices *d, struct strict_report *out,
                   struct err *err);
 
