@@ -117,7 +117,11 @@ static void print(const char *name, const struct check *c,
                        check_find(c, "value") ? "break rules"
                                               : "break no rule");
         else if (x->loads == LOADS_YES)
-                printf("%s: loads there\n", shown);
+                printf("%s: %s\n", shown,
+                       check_clear(c, REASON_WRONG)
+                               ? "loads there"
+                               : "QEMU would load it there, but the guest "
+                                 "would not be as it was");
         else if (x->loads == LOADS_UNKNOWN)
                 printf("%s: nothing speaks against it, but it was not tried\n",
                        shown);

@@ -72,21 +72,6 @@ static bool check_accelerator(struct check *c, const json_t *manifest,
 
 /* ---- CPUs ---------------------------------------------------------------- */
 
-static bool has(const json_t *list, const char *text)
-{
-        const json_t *item;
-        size_t i;
-
-        json_array_foreach(list, i, item)
-        {
-                const char *s = json_string_value(item);
-
-                if (s && strcmp(s, text) == 0)
-                        return true;
-        }
-        return false;
-}
-
 /* Boolean properties of a CPU that no guest sees as a feature. */
 static bool is_setting(const char *name)
 {
@@ -124,34 +109,62 @@ static bool is_setting(const char *name)
                strncmp(name, "legacy-", 7) == 0;
 }
 
+/* "sse4.1", "sse4_1" and "sse4-1" are one feature. */
+static bool same_feature(const char *a, const char *b)
+{
+        for (; *a && *b; a++, b++) {
+                bool both = strchr("._-", *a) && strchr("._-", *b);
+
+                if (*a != *b && !both)
+                        return false;
+        }
+        return *a == *b;
+}
+
+static bool has_feature(const json_t *list, size_t count, const char *name)
+{
+        for (size_t i = 0; i < count; i++) {
+                const char *s = json_string_value(json_array_get(list, i));
+
+                if (s && same_feature(s, name))
+                        return true;
+        }
+        return false;
+}
+
 /* A guest that has found a feature uses it until it ends. */
 static bool check_features(struct check *c, const json_t *want,
                            const json_t *have, struct err *err)
 {
+        json_auto_t *lost = json_array();
         char names[300] = "", shown[100];
-        size_t i, lost = 0, used = 0;
+        size_t i, used = 0;
         const json_t *item;
 
         json_array_foreach(want, i, item)
         {
                 const char *name = json_string_value(item);
 
-                if (!name || is_setting(name) || has(have, name))
+                if (!name || is_setting(name) ||
+                    has_feature(have, json_array_size(have), name) ||
+                    has_feature(lost, json_array_size(lost), name))
                         continue;
+                if (json_array_append_new(lost, json_string(name)) != 0)
+                        return err_nomem(err);
                 if (used < sizeof names - 60)
                         used += (size_t)snprintf(
                                 names + used, sizeof names - used, "%s%.50s",
-                                lost ? ", " : "",
+                                used ? ", " : "",
                                 text_escape(name, shown, sizeof shown));
-                lost++;
         }
-        if (lost == 0 || json_array_size(have) == 0)
+        if (json_array_size(lost) == 0 || json_array_size(have) == 0)
                 return true;
         return check_add(c, "cpu-features", REASON_WRONG, "cpu", names, NULL,
                          err,
                          "the target's CPU lacks %zu feature%s that the "
                          "guest's had: %s",
-                         lost, lost > 1 ? "s" : "", names);
+                         json_array_size(lost),
+                         json_array_size(lost) > 1 ? "s" : "", names);
 }
 
 static bool check_cpu(struct check *c, const json_t *manifest,

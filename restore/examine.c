@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "format/manifest.h"
-#include "qcow/chain.h"
 #include "qemu/explain.h"
 #include "qemu/identity.h"
 #include "qemu/twin.h"
@@ -225,14 +224,11 @@ static bool check_bases(struct examine *e, struct err *err)
 /* Appends the files of a chain, top first. */
 static bool add_files(const struct twin_disk *d, json_t *chain, struct err *err)
 {
-        enum image_format format = IMAGE_RAW;
         struct err ignored = ERR_INIT;
         struct chain *files = NULL;
         bool ok = true;
 
-        if (!d->format || !image_format_named(d->format, &format))
-                format = IMAGE_RAW;
-        if (!chain_resolve(d->file, format, &files, &ignored))
+        if (!probe_disk(d->file, d->format, &files, &ignored))
                 return json_array_append_new(chain, json_pack("{s:s}", "file",
                                                               d->file)) == 0 ||
                        err_nomem(err);

@@ -4,7 +4,6 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/limits.h"
-#include "qcow/chain.h"
 #include "qemu/process.h"
 #include "qemu/stream.h"
 
@@ -137,17 +136,39 @@ bool probe_devices(struct qmp *q, struct devices *out, struct err *err)
 
 /* ---- twins --------------------------------------------------------------- */
 
+static bool looks_like_qcow2(const char *file)
+{
+        struct err ignored = ERR_INIT;
+        uint8_t magic[4] = {0};
+        CLEANUP_FD int fd = -1;
+
+        return io_open_read(file, &fd, &ignored) &&
+               pread(fd, magic, sizeof magic, 0) == sizeof magic &&
+               memcmp(magic, "QFI\xfb", sizeof magic) == 0;
+}
+
+bool probe_disk(const char *file, const char *format, struct chain **out,
+                struct err *err)
+{
+        enum image_format f = IMAGE_RAW;
+
+        if (!format)
+                f = looks_like_qcow2(file) ? IMAGE_QCOW2 : IMAGE_RAW;
+        else if (!image_format_named(format, &f))
+                return err_set(err, ERR_UNSUPPORTED,
+                               "an image of a format that stasis does not "
+                               "read");
+        return chain_resolve(file, f, out, err);
+}
+
 uint64_t probe_disk_size(void *arg, const char *file, const char *format)
 {
         struct err ignored = ERR_INIT;
-        enum image_format f = IMAGE_RAW;
         struct chain *chain = NULL;
         uint64_t size = 0;
 
         (void)arg;
-        if (format && !image_format_named(format, &f))
-                return 0;
-        if (chain_resolve(file, f, &chain, &ignored))
+        if (probe_disk(file, format, &chain, &ignored))
                 size = chain_size(chain);
         chain_close(chain);
         return size;
@@ -162,7 +183,8 @@ static bool dump_to(char *const *argv, const char *path, struct dump **out,
         CLEANUP_FREE char *text = NULL;
         struct process *p = NULL;
         size_t count = 0, len = 0;
-        bool ended;
+        char ending[32];
+        bool done;
 
         while (argv[count])
                 count++;
@@ -174,9 +196,12 @@ static bool dump_to(char *const *argv, const char *path, struct dump **out,
         words[count + 1] = (char *)(uintptr_t)path;
         o.argv = words;
         TRY(process_start(&o, &p, err));
-        ended = process_ended(p, DUMP_MS);
+        /* One that aborts in the middle (it makes an instance of each device
+         * type) has told nothing. */
+        done = process_ended(p, DUMP_MS) &&
+               strcmp(process_ending(p, ending), "exit status 0") == 0;
         process_free(p);
-        if (!ended)
+        if (!done)
                 return true;
         TRY(io_read_file(path, LIMIT_VMDESC_BYTES, &text, &len, err));
         return len == 0 || dump_parse((const uint8_t *)text, len, out, err);

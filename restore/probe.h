@@ -10,6 +10,7 @@
 #ifndef STASIS_RESTORE_PROBE_H
 #define STASIS_RESTORE_PROBE_H
 
+#include "qcow/chain.h"
 #include "qemu/dump.h"
 #include "restore/target.h"
 
@@ -34,6 +35,10 @@ bool probe_again(char *const *argv, int fd, const char *name, unsigned threads,
  */
 bool probe_dump(char *const *argv, struct dump **out, struct err *err);
 
+/* An image and its backing files, as a command line names it; format NULL: what
+ * it looks like, as QEMU does it. */
+bool probe_disk(const char *file, const char *format, struct chain **out,
+                struct err *err);
 /* For twin_options: an image's virtual size; 0: unknown.  arg is not used. */
 uint64_t probe_disk_size(void *arg, const char *file, const char *format);
 
