@@ -167,7 +167,7 @@ check-valgrind: $(UNITS)
 # Hostile images for the qcow2 reader, with libFuzzer; what was found before is
 # begun with.  FUZZ_SECONDS=3600 for longer.
 FUZZ_SECONDS ?= 60
-FUZZ         := $(BUILD)/tests/fuzz/qcow2
+FUZZ         := $(BUILD)/tests/fuzz/qcow2 $(BUILD)/tests/fuzz/fields
 fuzz:
 	@$(MAKE) --no-print-directory fuzz-now CC=clang BUILD=$(BUILD)-fuzz \
 		SANITIZE=address,undefined,fuzzer-no-link \
@@ -175,12 +175,15 @@ fuzz:
 
 fuzz-now: $(FUZZ)
 	tests/fuzz/seeds.sh $(BUILD)/seeds
-	@mkdir -p $(BUILD)/corpus
-	$(FUZZ) -max_total_time=$(FUZZ_SECONDS) -max_len=140000 \
-		-rss_limit_mb=512 -timeout=10 -artifact_prefix=$(BUILD)/ \
-		$(BUILD)/corpus $(BUILD)/seeds
+	@set -e; for f in $(notdir $(FUZZ)); do \
+		mkdir -p $(BUILD)/corpus/$$f; \
+		$(BUILD)/tests/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) \
+			-max_len=140000 -rss_limit_mb=512 -timeout=10 \
+			-artifact_prefix=$(BUILD)/$$f- $(BUILD)/corpus/$$f \
+			$(BUILD)/seeds/$$f; \
+	done
 
-$(FUZZ): $(FUZZ).o $(ARCHIVE)
+$(FUZZ): %: %.o $(ARCHIVE)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIB_LDLIBS)
 
 demo-now: $(PROGRAM) $(TOOLS) guest

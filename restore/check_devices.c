@@ -420,12 +420,28 @@ static bool check_addresses(struct check *c, const struct devices *d,
         return true;
 }
 
+/* Capabilities that the stream names; a restore has them off in its target. */
+static bool check_capabilities(struct check *c, const struct devices *d,
+                               struct err *err)
+{
+        if (d->config.ignore_shared)
+                TRY(check_add(c, "capability", REASON_REFUSED, "configuration",
+                              "x-ignore-shared", NULL, err,
+                              "the stream was made with the capability "
+                              "x-ignore-shared: shared memory is not in it"));
+        return !d->config.mapped_ram ||
+               check_add(c, "capability", REASON_REFUSED, "configuration",
+                         "mapped-ram", NULL, err,
+                         "the stream was made with the capability mapped-ram");
+}
+
 bool check_devices(struct check *c, const struct state *s, const struct view *v,
                    struct err *err)
 {
         struct match m = {.snapshot = &s->devices, .target = &v->devices};
         bool ok;
 
+        TRY(check_capabilities(c, &s->devices, err));
         if (!v->have_devices)
                 return !v->pci || check_addresses(c, &s->devices, v->pci, err);
         m.taken = calloc(v->devices.count + 1, sizeof *m.taken);

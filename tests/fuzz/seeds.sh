@@ -1,12 +1,27 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# seeds.sh DIR: small images of every kind that qemu-img makes, for the fuzzer
-# to begin with.
+# seeds.sh DIR: what each fuzzer begins with: DIR/qcow2, small images of every
+# kind that qemu-img makes; DIR/fields, devices of every form.
 
 set -eu
-mkdir -p "$1"
-cd "$1"
+mkdir -p "$1/qcow2" "$1/fields"
+cd "$1/fields"
+
+vmsd() { # NAME FIELD,...
+        printf '"vmsd_name":"%s","version":1,"fields":[%s]' "$1" "$2"
+}
+byte='{"name":"x","type":"uint8","size":1}'
+printf '{%s}\0\1\2\3\4\5\6\7\10\11\12' "$(vmsd d "$byte,{\"name\":\"a\",\"array_len\":2,\"type\":\"struct\",\"struct\":{$(vmsd s "$byte")},\"size\":1},{\"name\":\"n\",\"array_len\":3,\"type\":\"int16\",\"size\":2}")" > arrays
+printf '{%s}\0\1\7\1\1\0' "$(vmsd d "{\"name\":\"q\",\"type\":\"qtailq\",$(vmsd e "$byte"),$(vmsd e "$byte"),\"size\":5}")" > list
+printf '{%s}\0\0\0\0\1\1\0\0\0\0\0\0\0\5\7\0' "$(vmsd d "{\"name\":\"t\",\"type\":\"gtree\",$(vmsd v "$byte"),\"size\":15}")" > tree
+printf '{%s,"subsections":[{%s}]}\0\1\5\3d/u\0\0\0\1\11' "$(vmsd d "$byte")" "$(vmsd d/u "$byte")" > subsection
+{
+        printf '{%s}\0\0\0\0\2\364\032' "$(vmsd d '{"name":"virtio","type":"virtio","size":311}')"
+        head -c 270 /dev/zero
+        printf '\1\0\0\0\0\0\0\1\0\0\0\2\1\2\0\0\0\1\0\0\1\0\0\0\0\0\0\0\0\0\0\5\5\16virtio/started\0\0\0\1\1'
+} > virtio
+cd ../qcow2
 
 image() { # NAME OPTIONS SIZE COMMAND...
         local name=$1 options=$2 size=$3 c commands=()
