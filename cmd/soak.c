@@ -309,6 +309,8 @@ static bool run_rounds(struct soak *s, struct err *err)
         while (s->round < times) {
                 s->round++;
                 TRY(round_of(s, err));
+                /* What a save warns of has been said. */
+                log_set_sink(NULL, NULL);
                 TRY(progress_add(s->progress, 1, err));
         }
         return true;
@@ -336,12 +338,13 @@ static bool soak(const struct options *o, const struct operands *operands,
         progress_free(s->progress);
         unlink(s->path);
         rmdir(s->dir);
-        if (!ok)
+        /* Of rounds that were cut short the findings are worth as much. */
+        if (!ok && s->count == 0)
                 return false;
         if (o->json)
-                return cmd_print_json(describe(s), err);
+                return cmd_print_json(describe(s), err) && ok;
         print(s);
-        return cmd_flush(err);
+        return cmd_flush(err) && ok;
 }
 
 static int run(const struct command *self, int argc, char **argv)

@@ -229,6 +229,7 @@ bool making_missing(struct making *m, const char *name, const char *arg,
         if (!grown)
                 return err_nomem(err);
         t->not_probed = grown;
+        t->lacks_devices |= !why;
         text_escape(whole, grown[t->not_probed_count++], sizeof *grown);
         return true;
 }

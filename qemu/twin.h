@@ -34,6 +34,7 @@ struct twin {
          * "-device vfio-pci,host=01:00.0". */
         char (*not_probed)[128];
         size_t not_probed_count;
+        bool lacks_devices;      /* some of it was devices */
         struct twin_disk *disks; /* those that are files */
         size_t disk_count;
         /* A network back end with offloads or several queues (tap, vhost) has

@@ -35,7 +35,8 @@ bool making_option(struct making *m, const char *name, const char *arg,
                    struct err *err);
 bool making_pairs(struct making *m, const char *name, const struct pairs *p,
                   struct err *err);
-/* "-NAME ARG: WHY" is not probed; why may be NULL. */
+/* "-NAME ARG: WHY" is not probed; why NULL: it is a device that is not there.
+ */
 bool making_missing(struct making *m, const char *name, const char *arg,
                     const char *why, struct err *err);
 /* The original has this option. */

@@ -57,7 +57,8 @@ static const char *title(const struct device_section *s, char out[400])
 
 struct match {
         const struct devices *snapshot, *target;
-        bool *taken; /* of target's: it has its counterpart */
+        bool incomplete; /* target has devices that are not among them */
+        bool *taken;     /* of target's: it has its counterpart */
 };
 
 static const struct device_section *
@@ -115,6 +116,12 @@ static bool missing(struct check *c, struct match *m,
                                  "%s is at another address in the target: %s",
                                  title(s, name), title(t, other));
         }
+        if (m->incomplete)
+                return check_add(c, "not-probed", REASON_WARNING, s->idstr,
+                                 s->idstr, NULL, err,
+                                 "whether the target has %s cannot be known "
+                                 "from a twin that lacks devices",
+                                 title(s, name));
         t = in_its_place(m, s);
         return check_add(c, "device-missing", REASON_REFUSED, s->idstr,
                          s->idstr, t ? t->idstr : NULL, err,
@@ -438,7 +445,9 @@ static bool check_capabilities(struct check *c, const struct devices *d,
 bool check_devices(struct check *c, const struct state *s, const struct view *v,
                    struct err *err)
 {
-        struct match m = {.snapshot = &s->devices, .target = &v->devices};
+        struct match m = {.snapshot = &s->devices,
+                          .target = &v->devices,
+                          .incomplete = v->lacks_devices};
         bool ok;
 
         TRY(check_capabilities(c, &s->devices, err));

@@ -74,6 +74,7 @@ static bool probe(struct examine *e, struct err *err)
 
         TRY(twin_argv(e->options->command, &o, &e->twin, err));
         TRY(probe_view(e->twin.argv, &e->view, err));
+        e->view.lacks_devices = e->twin.lacks_devices;
         return probe_dump(e->twin.argv, &e->dump, err);
 }
 
@@ -298,7 +299,9 @@ static bool examine(struct examine *e, struct err *err)
         }
         if (!e->options->restoring)
                 TRY(check_all_disks(e, err));
-        if (e->out->probed && !refused_at_once(e->check) &&
+        /* A twin that lacks devices would refuse their sections. */
+        if (e->out->probed && !e->twin.lacks_devices &&
+            !refused_at_once(e->check) &&
             (!e->options->restoring || has_refused(e->check)))
                 TRY(try_it(e, err));
         conclude(e);

@@ -16,6 +16,7 @@ struct view {
         json_t *disks; /* as disks_query; NULL: none were asked for          */
         bool have_devices;
         struct devices devices; /* what it would send itself                 */
+        bool lacks_devices; /* the twin that sent them is not complete       */
 };
 
 /* Asks a QEMU that runs or waits.  pid: its process; 0: unknown.  out:
