@@ -165,6 +165,12 @@ static bool check(const struct options *o, const struct operands *operands,
                 print(name, &c, &x, options.values_only);
         TRY(cmd_flush(err));
         c.logged = c.count; /* they have been told on stdout */
+        if (operands->command && !x.probed) {
+                err_in_file(err, name);
+                return err_set(err, ERR_QEMU,
+                               "the target could not be probed: whether it "
+                               "loads there is not known");
+        }
         return check_verdict(&c, err) || err_in_file(err, name);
 }
 

@@ -57,15 +57,17 @@ static bool tell_not_probed(struct examine *e, struct err *err)
 /* What cannot be probed is a result: nothing can be known of it. */
 static bool not_probed(struct examine *e, struct err *why, struct err *err)
 {
-        char line[600];
+        char line[1536];
 
-        if (why->status == ERR_NOMEM || why->status == ERR_CANCELLED) {
+        /* A damaged file, or a limit, is no matter of the target's. */
+        if (why->status != ERR_QEMU && why->status != ERR_MISMATCH &&
+            why->status != ERR_IO) {
                 *err = *why;
                 return false;
         }
-        snprintf(line, sizeof line, "%s", why->why);
         return check_add(e->check, "not-probed", REASON_WARNING, NULL, NULL,
-                         NULL, err, "the target cannot be probed: %s", line);
+                         NULL, err, "the target cannot be probed: %s",
+                         err_line(why, line, sizeof line));
 }
 
 static bool probe(struct examine *e, struct err *err)
@@ -168,16 +170,24 @@ static bool refused(struct examine *e, const struct refusal *r, struct err *err)
  * devices do not look at RAM.  One that refuses gets all of RAM, unless we know
  * the reason: then its word is final.
  */
-static bool try_it(struct examine *e, struct err *err)
+static bool load_twin(struct examine *e, struct refusal *r, struct err *err)
 {
         const struct examine_options *o = e->options;
-        struct refusal r;
 
         TRY(probe_load(e->twin.argv, e->fd, e->name, false, o->threads,
-                       o->spool_dir, &r, err));
-        if (r.section[0] && !has_refused(e->check))
-                TRY(probe_load(e->twin.argv, e->fd, e->name, true, o->threads,
-                               o->spool_dir, &r, err));
+                       o->spool_dir, r, err));
+        return !r->section[0] || has_refused(e->check) ||
+               probe_load(e->twin.argv, e->fd, e->name, true, o->threads,
+                          o->spool_dir, r, err);
+}
+
+static bool try_it(struct examine *e, struct err *err)
+{
+        struct err why = ERR_INIT;
+        struct refusal r;
+
+        if (!load_twin(e, &r, &why))
+                return not_probed(e, &why, err);
         e->out->tried = true;
         if (r.section[0])
                 return refused(e, &r, err);
@@ -297,13 +307,15 @@ static bool examine(struct examine *e, struct err *err)
                         TRY(check_dump(e->check, &e->saved.devices, e->dump,
                                        err));
         }
-        if (!e->options->restoring)
-                TRY(check_all_disks(e, err));
         /* A twin that lacks devices would refuse their sections. */
         if (e->out->probed && !e->twin.lacks_devices &&
             !refused_at_once(e->check) &&
             (!e->options->restoring || has_refused(e->check)))
                 TRY(try_it(e, err));
+        /* After the trial, which knows nothing of the target's disks: its word
+         * neither stands for theirs nor against it. */
+        if (!e->options->restoring)
+                TRY(check_all_disks(e, err));
         conclude(e);
         return true;
 }
