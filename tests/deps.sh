@@ -13,7 +13,7 @@ build="gcc libc6-dev make pkg-config libarchive-dev libzstd-dev
 tests="libcmocka-dev qemu-system-x86 qemu-utils busybox-static cpio gzip
         xz-utils zstd xxhash tar binutils jq ovmf e2fsprogs fdisk mount
         qemu-system-arm qemu-system-misc qemu-system-ppc
-        python3"
+        python3 strace"
 versions="mmdebstrap"
 ci="clang"
 
