@@ -21,6 +21,8 @@ static bool is_forcible(const char *code)
 {
         size_t len = strlen(code);
 
+        if (strchr(code, ' '))
+                return false;
         for (const char *p = strstr(forcible, code); p && len;
              p = strstr(p + 1, code))
                 if ((p == forcible || p[-1] == ' ') &&
