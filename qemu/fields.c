@@ -299,7 +299,7 @@ static bool decode_tree(struct fields *f, const json_t *field)
 /* Before 10.0 a null pointer among structs is described as an empty one. */
 static bool is_null_struct(const json_t *vmsd, uint64_t size)
 {
-        return size == 1 &&
+        return vmsd && size == 1 &&
                json_array_size(json_object_get(vmsd, "fields")) == 0 &&
                json_array_size(json_object_get(vmsd, "subsections")) == 0;
 }
@@ -313,7 +313,7 @@ static bool decode_element(struct fields *f, const json_t *field)
         if (!type)
                 return fields_bad(f, "vmdesc tells no type");
         TRY(whole(f, field, "size", 0, &size));
-        if (inner && is_null_struct(inner, size))
+        if (is_null_struct(inner, size))
                 return fields_tell(f, "nullptr", FIELD_NULL, 1);
         if (inner)
                 return decode_vmsd(f, inner, 0);
@@ -324,6 +324,21 @@ static bool decode_element(struct fields *f, const json_t *field)
         if (json_object_get(field, "fields")) /* tmp, vstruct */
                 return decode_vmsd(f, field, 0);
         return decode_leaf(f, field, type);
+}
+
+/* Before 10.0 an array of pointers that begins with a null one is described as
+ * if all were null (s390_css): what the others hold is not told. */
+static bool check_null(struct fields *f, const json_t *field, uint64_t size)
+{
+        char shown[400];
+
+        if (!is_null_struct(json_object_get(field, "struct"), size) ||
+            fields_left(f) == 0 || fields_peek(f, 0, 1) == NULL_MARK)
+                return true;
+        return err_set(f->err, ERR_UNSUPPORTED,
+                       "field %s, byte %zu: QEMU describes it as a null "
+                       "pointer, which it is not",
+                       text_escape(f->path, shown, sizeof shown), f->at);
 }
 
 /* count elements from index on; in_array: they are named by their index. */
@@ -338,6 +353,7 @@ static bool decode_elements(struct fields *f, const json_t *field,
                 if (in_array)
                         TRY(fields_push_index(f, index + i, &mark));
                 ok = whole(f, field, "size", 0, &size) &&
+                     (i == 0 || check_null(f, field, size)) &&
                      decode_element(f, field);
                 /* Exact for the first; the others may differ from it. */
                 if (ok && i == 0 && f->at - begin != size)

@@ -45,8 +45,9 @@ bool fields_parse(const uint8_t *json, size_t len, json_t **out,
                   struct err *err);
 
 /* device: an entry of vmdesc's "devices".  ERR_CORRUPT, naming the path, when
- * the description does not account for exactly these bytes; what came before
- * has been told then. */
+ * the description does not account for exactly these bytes; ERR_UNSUPPORTED
+ * when QEMU is known to misdescribe them.  What came before has been told
+ * then. */
 bool fields_decode(const json_t *device, const uint8_t *payload, size_t len,
                    field_visit *visit, void *arg, struct err *err);
 

@@ -148,6 +148,26 @@ static void null_pointers_are_told(void **state)
                      "\"size\":1}," FIELD("a", "uint8", "1")),
               "00\2", "a[0]=null a[1]=null a[2]=2");
         FAILS(DEVICE(FIELD("a", "nullptr", "1")), "1", "no null pointer");
+        FAILS(DEVICE("{\"name\":\"a\",\"array_len\":2,\"type\":\"nullptr\","
+                     "\"size\":1}"),
+              "01", "no null pointer");
+}
+
+/* QEMU before 10.0 describes an array's first element for all. */
+static void pointers_described_as_null_are_not_known(void **state)
+{
+        static const char device[] =
+                DEVICE(STRUCT("a", "\"array_len\":3,", "", "1"));
+        struct told told;
+        struct err err;
+
+        (void)state;
+        TELLS(device, "000", "a[0]=null a[1]=null a[2]=null");
+        assert_false(decode(device, "0017", 4, &told, &err));
+        assert_int_equal(err.status, ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.why, "field a[2]"));
+        FAILS(device, "100", "a[0]");
+        FAILS(device, "00", "a[2]");
 }
 
 #define PART(name, version, fields)                                            \
@@ -342,6 +362,7 @@ int main(void)
                 cmocka_unit_test(unknown_types_are_bytes),
                 cmocka_unit_test(arrays_have_indices_however_they_are_told),
                 cmocka_unit_test(null_pointers_are_told),
+                cmocka_unit_test(pointers_described_as_null_are_not_known),
                 cmocka_unit_test(subsections_follow_their_struct),
                 cmocka_unit_test(lists_have_a_description_for_each_element),
                 cmocka_unit_test(trees_have_numbers_or_structs_as_keys),

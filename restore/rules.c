@@ -251,7 +251,8 @@ static bool run_rule(struct check *c, const struct device_section *s,
         /* What cannot be decoded is verify's to tell. */
         ok = fields_decode(s->vmdesc, s->payload, s->len, look, &r,
                            &undecoded) ||
-             undecoded.status == ERR_CORRUPT;
+             undecoded.status == ERR_CORRUPT ||
+             undecoded.status == ERR_UNSUPPORTED;
         if (!ok)
                 *err = undecoded;
         ok = ok && compare_kept(&r, err);

@@ -106,6 +106,24 @@ static void what_is_not_described_is_counted(void **state)
         assert_int_equal(r.undescribed, 2);
 }
 
+/* As QEMU before 10.0 does it to an array that begins with a null pointer. */
+static void what_qemu_misdescribes_is_not_described(void **state)
+{
+        static const char vmdesc[] =
+                "{\"vmsd_name\":\"css\",\"version\":1,\"fields\":[{\"name\":"
+                "\"a\",\"array_len\":2,\"type\":\"struct\",\"struct\":{"
+                "\"fields\":[]},\"size\":1}]}";
+        struct strict_report r;
+        struct fixture f;
+        struct err err;
+
+        (void)state;
+        make(&f);
+        add(&f, "css", 11, vmdesc, "0123", 4);
+        assert_done(check(&f, &r, &err), &err);
+        assert_int_equal(r.undescribed, 1);
+}
+
 static void bytes_too_many_or_too_few_are_named_by_field(void **state)
 {
         struct fixture f;
@@ -207,6 +225,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(all_bytes_are_accounted_for),
                 cmocka_unit_test(what_is_not_described_is_counted),
+                cmocka_unit_test(what_qemu_misdescribes_is_not_described),
                 cmocka_unit_test(bytes_too_many_or_too_few_are_named_by_field),
                 cmocka_unit_test(subsections_are_those_described),
                 cmocka_unit_test(versions_are_those_described),
