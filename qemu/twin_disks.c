@@ -109,6 +109,18 @@ static const char *bottom(const struct making *m, struct layer at)
         return file;
 }
 
+/* "16M": as QEMU reads sizes, in bytes if no unit follows. */
+static uint64_t size_of(const char *text)
+{
+        static const char units[] = "bkmgtpe";
+        char *end;
+        uint64_t size = strtoull(text, &end, 0);
+        const char *unit = *end ? strchr(units, *end | 0x20) : units;
+        unsigned shift = unit ? 10 * (unsigned)(unit - units) : 0;
+
+        return size << shift >> shift == size ? size << shift : 0;
+}
+
 static uint64_t layer_size(const struct making *m, struct layer at)
 {
         for (int depth = 0; depth < MAX_DEPTH; depth++) {
@@ -122,7 +134,7 @@ static uint64_t layer_size(const struct making *m, struct layer at)
                 if (strncmp(driver, "null-", 5) == 0 && !size)
                         size = NULL_SIZE;
                 if (size)
-                        return strtoull(size, NULL, 0);
+                        return size_of(size);
                 for (size_t i = 0; i < sizeof filters / sizeof *filters; i++)
                         if (strcmp(filters[i].driver, driver) == 0)
                                 child = filters[i].child;

@@ -4,6 +4,7 @@
 #include "qemu/process.h"
 #include "qemu/qmp.h"
 #include "qemu/twin.h"
+#include "qemu/twin_private.h"
 
 #define ENDS " -display none -monitor none -no-user-config"
 
@@ -395,6 +396,19 @@ static void a_real_qemu_takes_it(void **state)
         twin_fini(&t);
 }
 
+static void sizes_have_units(void **state)
+{
+        (void)state;
+        becomes("qemu -drive driver=null-co,size=16M,if=virtio",
+                "qemu -drive if=virtio,driver=null-co,read-zeroes=on,"
+                "size=16777216",
+                0);
+        becomes("qemu -drive driver=null-co,size=3k,if=virtio",
+                "qemu -drive if=virtio,driver=null-co,read-zeroes=on,"
+                "size=3072",
+                0);
+}
+
 static void the_files_of_disks_are_told(void **state)
 {
         struct err err = ERR_INIT;
@@ -426,10 +440,55 @@ static void the_files_of_disks_are_told(void **state)
         twin_fini(&t);
 }
 
+/* Tap devices of ours are not seen, and go with it. */
+static void a_network_of_its_own_has_tap_devices(void **state)
+{
+        char *const words[] = {"qemu-system-x86_64",
+                               "-nodefaults",
+                               "-netdev",
+                               "tap,id=n,fds=7:8,vhostfds=9:10,vhost=on",
+                               "-device",
+                               "virtio-net-pci,netdev=n,mq=on",
+                               "-nic",
+                               "bridge,br=x,model=virtio-net-pci",
+                               NULL};
+        struct process_options o = {.quiet = true, .outgoing = true};
+        struct twin_options how = {.own_network = true};
+        struct process *p = NULL;
+        struct err err = ERR_INIT;
+        struct qmp *q = NULL;
+        int before = access("/sys/class/net/tap0", F_OK);
+        char line[4096];
+        struct twin t;
+
+        (void)state;
+        if (!twin_network()) {
+                print_message("no tap devices on this system\n");
+                skip();
+        }
+        assert_done(twin_argv(words, &how, &t, &err), &err);
+        join(&t, line);
+        assert_non_null(strstr(line, "unshare "));
+        assert_non_null(strstr(line, "type=tap,script=no,downscript=no,"
+                                     "queues=2,id=n"));
+        assert_false(t.no_offloads);
+        assert_int_equal(t.not_probed_count, 0);
+        o.argv = t.argv;
+        assert_done(process_start(&o, &p, &err), &err);
+        assert_done(
+                qmp_attach(process_take_qmp(p), "the twin", 20000, &q, &err),
+                &err);
+        assert_int_equal(access("/sys/class/net/tap0", F_OK), before);
+        qmp_close(q);
+        process_free(p);
+        twin_fini(&t);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_files_of_disks_are_told),
+                cmocka_unit_test(sizes_have_units),
                 cmocka_unit_test(the_machine_stays),
                 cmocka_unit_test(what_reaches_out_goes),
                 cmocka_unit_test(what_is_not_known_is_refused),
@@ -446,6 +505,7 @@ int main(void)
                 cmocka_unit_test(devices_of_the_host_are_taken_out),
                 cmocka_unit_test(sound_and_directories_lead_nowhere),
                 cmocka_unit_test(a_real_qemu_takes_it),
+                cmocka_unit_test(a_network_of_its_own_has_tap_devices),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
