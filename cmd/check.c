@@ -24,14 +24,7 @@ static const struct option table[] = {
                 .help = "ask the QEMU behind this monitor, which waits or "
                         "runs; it is not touched",
         },
-        {
-                .name = "base",
-                .kind = OPTION_LIST,
-                .offset = offsetof(struct options, base),
-                .value = "NAME=PATH",
-                .help = "where the base of that stored disk is (default: where "
-                        "it was)",
-        },
+        CMD_OPTION_BASE(struct options),
         {
                 .name = "rules",
                 .kind = OPTION_FILE,
@@ -47,15 +40,7 @@ static const struct option table[] = {
                 .help = "a value that breaks a rule speaks against a load; no "
                         "target is needed then",
         },
-        {
-                .name = "force",
-                .kind = OPTION_LIST,
-                .offset = offsetof(struct options, force),
-                .value = "REASON",
-                .help = "override a reason, by its code; may be given several "
-                        "times",
-                .words = CHECK_FORCIBLE,
-        },
+        CMD_OPTION_FORCE_REASON(struct options),
         CMD_OPTION_THREADS(struct options),
         CMD_OPTION_SPOOL(struct options),
         CMD_OPTION_JSON(struct options),

@@ -50,7 +50,7 @@ unsigned cmd_threads(unsigned given);
 
 /* Rows of option tables; the options struct has a member of that name:
  * const char *compress, unsigned threads, int progress (start it as -1),
- * const char *spool, bool json. */
+ * const char *spool, bool json, struct option_list base, force. */
 #define CMD_OPTION_COMPRESS(type)                                              \
         {                                                                      \
                 .name = "compress", .kind = OPTION_STRING,                     \
@@ -78,6 +78,23 @@ unsigned cmd_threads(unsigned given);
                 .offset = offsetof(type, spool), .value = "DIR",               \
                 .help = "where unlinked temporary files are made when they "   \
                         "are needed (default: $TMPDIR or /var/tmp)",           \
+        }
+#define CMD_OPTION_BASE(type)                                                  \
+        {                                                                      \
+                .name = "base", .kind = OPTION_LIST,                           \
+                .offset = offsetof(type, base), .value = "NAME=PATH",          \
+                .help = "where the base of that stored disk is (default: "     \
+                        "where it was)",                                       \
+        }
+/* With restore/check.h. */
+#define CMD_OPTION_FORCE_REASON(type)                                          \
+        {                                                                      \
+                .name = "force", .kind = OPTION_LIST,                          \
+                .offset = offsetof(type, force), .value = "REASON",            \
+                .help = "override a reason not to load, by the code that "     \
+                        "stasis-check(1) lists: machine-type, disks, ...; "    \
+                        "may be given several times",                          \
+                .words = CHECK_FORCIBLE,                                       \
         }
 #define CMD_OPTION_JSON(type)                                                  \
         {                                                                      \

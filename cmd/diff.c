@@ -126,36 +126,10 @@ static void print_buffers(const struct field *a, const struct field *b)
         print_bytes(b, at);
 }
 
-static void print_number(const struct field *f)
-{
-        switch (f->kind) {
-        case FIELD_BOOL:
-                fputs(f->value ? "true" : "false", stdout);
-                break;
-        case FIELD_NULL:
-                fputs("null", stdout);
-                break;
-        case FIELD_SIGNED:
-                printf("%" PRId64, (int64_t)f->value);
-                break;
-        case FIELD_BYTES:
-                print_bytes(f, 0);
-                break;
-        case FIELD_SUBSECTION:
-                printf("version %" PRIu64, f->value);
-                break;
-        case FIELD_UNSIGNED:
-        case FIELD_MARK:
-                printf(f->value > 9 ? "%" PRIu64 " (0x%" PRIx64 ")"
-                                    : "%" PRIu64,
-                       f->value, f->value);
-                break;
-        }
-}
-
 static void print_field(const struct difference *d)
 {
         const struct field *a = d->field[0], *b = d->field[1];
+        char x[FIELD_TEXT], y[FIELD_TEXT];
 
         print_device(d);
         fputs(": ", stdout);
@@ -164,9 +138,7 @@ static void print_field(const struct difference *d)
         if (a && b && a->kind == FIELD_BYTES && b->kind == FIELD_BYTES) {
                 print_buffers(a, b);
         } else if (a && b) {
-                print_number(a);
-                fputs(" -> ", stdout);
-                print_number(b);
+                printf("%s -> %s", field_text(a, x), field_text(b, y));
                 if (strcmp(a->type, b->type) != 0) {
                         fputs(", ", stdout);
                         print_escaped(a->type);
@@ -174,8 +146,7 @@ static void print_field(const struct difference *d)
                         print_escaped(b->type);
                 }
         } else {
-                printf("only in %c: ", sides[!a]);
-                print_number(a ? a : b);
+                printf("only in %c: %s", sides[!a], field_text(a ? a : b, x));
         }
 }
 

@@ -58,14 +58,7 @@ static const struct option table[] = {
                         "qcow2 overlay on its base, a raw file, or what is on "
                         "a block device; may be given several times",
         },
-        {
-                .name = "base",
-                .kind = OPTION_LIST,
-                .offset = offsetof(struct options, base),
-                .value = "NAME=PATH",
-                .help = "where the base of that overlay is (default: where it "
-                        "was)",
-        },
+        CMD_OPTION_BASE(struct options),
         {
                 .name = "overwrite",
                 .kind = OPTION_FLAG,
@@ -87,16 +80,7 @@ static const struct option table[] = {
                 .help = "return when the guest is loaded (default: stay as "
                         "QEMU's parent and exit with its status)",
         },
-        {
-                .name = "force",
-                .kind = OPTION_LIST,
-                .offset = offsetof(struct options, force),
-                .value = "REASON",
-                .help = "override a reason not to load, by the code that "
-                        "stasis-check(1) lists: machine-type, disks, ...; may "
-                        "be given several times",
-                .words = CHECK_FORCIBLE,
-        },
+        CMD_OPTION_FORCE_REASON(struct options),
         CMD_OPTION_THREADS(struct options),
         CMD_OPTION_SPOOL(struct options),
         CMD_OPTION_PROGRESS(struct options),

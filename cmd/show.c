@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "cmd/commands.h"
@@ -10,9 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Of a longer field, people see the beginning; --json has all of it. */
-#define SHOWN_BYTES 24
 
 struct options {
         bool json;
@@ -63,57 +59,22 @@ static const char *kind_of(const struct device_section *s)
 
 /* ---- for people ---------------------------------------------------------- */
 
-static void print_bytes(const uint8_t *bytes, size_t len)
-{
-        if (len > 8 && bytes_are_zero(bytes, len)) {
-                printf("zeros");
-                return;
-        }
-        for (size_t i = 0; i < len && i < SHOWN_BYTES; i++)
-                printf("%s%02x", i ? " " : "", bytes[i]);
-        if (len > SHOWN_BYTES)
-                printf(" ...");
-}
-
 static bool print_field(void *arg, const struct field *f, struct err *err)
 {
-        char path[1100], type[80];
+        char path[1100], type[80], value[FIELD_TEXT];
 
         (void)arg;
         (void)err;
-        printf("  %8zu %7zu  %-14s %s = ", f->offset, f->size,
+        printf("  %8zu %7zu  %-14s %s = %s\n", f->offset, f->size,
                text_escape(f->type, type, sizeof type),
-               text_escape(f->path, path, sizeof path));
-        switch (f->kind) {
-        case FIELD_BYTES:
-                print_bytes(f->bytes, f->size);
-                break;
-        case FIELD_BOOL:
-                printf("%s", f->value ? "true" : "false");
-                break;
-        case FIELD_NULL:
-                printf("null");
-                break;
-        case FIELD_SIGNED:
-                printf("%" PRId64, (int64_t)f->value);
-                break;
-        case FIELD_SUBSECTION:
-                printf("version %" PRIu64, f->value);
-                break;
-        case FIELD_UNSIGNED:
-        case FIELD_MARK:
-                printf(f->value > 9 ? "%" PRIu64 " (0x%" PRIx64 ")"
-                                    : "%" PRIu64,
-                       f->value, f->value);
-                break;
-        }
-        putchar('\n');
+               text_escape(f->path, path, sizeof path), field_text(f, value));
         return true;
 }
 
 static bool print_device(const struct device_section *s, struct err *err)
 {
-        char name[600], why[640];
+        struct field whole = {.bytes = s->payload, .size = s->len};
+        char name[600], why[640], value[FIELD_TEXT];
 
         printf("%s, instance %" PRIu32 ", version %" PRIu32,
                text_escape(s->idstr, name, sizeof name), s->instance_id,
@@ -127,9 +88,8 @@ static bool print_device(const struct device_section *s, struct err *err)
         if (decodes(s, why))
                 return fields_decode(s->vmdesc, s->payload, s->len, print_field,
                                      NULL, err);
-        printf("  %8d %7zu  %-14s (%s) = ", 0, s->len, "bytes", why);
-        print_bytes(s->payload, s->len);
-        putchar('\n');
+        printf("  %8d %7zu  %-14s (%s) = %s\n", 0, s->len, "bytes", why,
+               field_text(&whole, value));
         return true;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "qemu/fields.h"
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -509,4 +510,52 @@ json_t *field_value(const struct field *f)
                 break;
         }
         return json_integer((json_int_t)f->value);
+}
+
+/* So many bytes are shown. */
+#define SHOWN 24
+
+static void bytes_text(const struct field *f, char out[FIELD_TEXT])
+{
+        size_t used = 0;
+
+        if (f->size > 8 && bytes_are_zero(f->bytes, f->size)) {
+                strcpy(out, "zeros");
+                return;
+        }
+        out[0] = '\0';
+        for (size_t i = 0; i < f->size && i < SHOWN; i++)
+                used += (size_t)sprintf(out + used, "%s%02x", i ? " " : "",
+                                        f->bytes[i]);
+        if (f->size > SHOWN)
+                strcpy(out + used, " ...");
+}
+
+const char *field_text(const struct field *f, char out[FIELD_TEXT])
+{
+        switch (f->kind) {
+        case FIELD_BYTES:
+                bytes_text(f, out);
+                break;
+        case FIELD_BOOL:
+                strcpy(out, f->value ? "true" : "false");
+                break;
+        case FIELD_NULL:
+                strcpy(out, "null");
+                break;
+        case FIELD_SIGNED:
+                snprintf(out, FIELD_TEXT, "%" PRId64, (int64_t)f->value);
+                break;
+        case FIELD_SUBSECTION:
+                snprintf(out, FIELD_TEXT, "version %" PRIu64, f->value);
+                break;
+        case FIELD_UNSIGNED:
+        case FIELD_MARK:
+                snprintf(out, FIELD_TEXT,
+                         f->value > 9 ? "%" PRIu64 " (0x%" PRIx64 ")"
+                                      : "%" PRIu64,
+                         f->value, f->value);
+                break;
+        }
+        return out;
 }

@@ -59,4 +59,8 @@ bool fields_described(const json_t *device);
  * memory. */
 json_t *field_value(const struct field *f);
 
+/* The same for people, with the beginning of bytes only. Returns out. */
+#define FIELD_TEXT 96
+const char *field_text(const struct field *f, char out[FIELD_TEXT]);
+
 #endif

@@ -31,7 +31,7 @@ enum severity {
 #define CHECK_FORCIBLE                                                         \
         "machine-type cpu-count cpu-features ram-extra device-missing "        \
         "device-extra device-moved device-version device-config "              \
-        "subsection-unknown field-size disks disk-missing disk-size refused"
+        "subsection-unknown field-size disks disk-missing disk-size value refused"
 
 struct reason {
         const char *code; /* static */

@@ -371,6 +371,22 @@ static bool await_verdict(struct target *t, const struct apply_report *report,
                        status);
 }
 
+/* Sends it, and waits for what QEMU says to it. */
+static bool feed(struct target *t, struct reader *r,
+                 const struct apply_options *o, struct apply_report *report,
+                 struct err *err)
+{
+        t->reader = r;
+        TRY(plain_capabilities(t, err));
+        TRY(open_stream(t, err));
+        if (apply_run(r, t->stream, "the target", o, report, err))
+                return await_verdict(t, report, err);
+        /* EPIPE or a reset on the target's socket: its doing. */
+        if (err->os == EPIPE || err->os == ECONNRESET)
+                say_refused(t, report, err);
+        return false;
+}
+
 bool target_load(struct target *t, struct reader *r, struct check *c,
                  const char *spool_dir, struct progress *progress,
                  uint64_t *stream_bytes_out, struct err *err)
@@ -384,20 +400,13 @@ bool target_load(struct target *t, struct reader *r, struct check *c,
                 .arg = t,
                 .progress = progress,
         };
-        struct apply_report report;
+        struct apply_report report = {0};
+        bool ok;
 
-        t->reader = r;
         t->check = c;
-        TRY(plain_capabilities(t, err));
-        TRY(open_stream(t, err));
-        if (!apply_run(r, t->stream, "the target", &o, &report, err)) {
-                /* EPIPE or a reset on the target's socket: its doing. */
-                if (err->os == EPIPE || err->os == ECONNRESET)
-                        return say_refused(t, &report, err);
-                return false;
-        }
+        ok = feed(t, r, &o, &report, err);
         *stream_bytes_out = report.stream_bytes;
-        return await_verdict(t, &report, err);
+        return ok;
 }
 
 bool target_try(struct target *t, struct reader *r, bool state_only,
@@ -412,15 +421,8 @@ bool target_try(struct target *t, struct reader *r, bool state_only,
         struct apply_report report;
 
         *out = (struct refusal){0};
-        t->reader = r;
-        TRY(plain_capabilities(t, err));
-        TRY(open_stream(t, err));
-        if (apply_run(r, t->stream, "the trial", &o, &report, err)) {
-                if (await_verdict(t, &report, err))
-                        return true;
-        } else if (err->os == EPIPE || err->os == ECONNRESET) {
-                say_refused(t, &report, err);
-        }
+        if (feed(t, r, &o, &report, err))
+                return true;
         if (!t->refusal.section[0])
                 return false;
         *out = t->refusal;
