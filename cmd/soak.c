@@ -216,7 +216,8 @@ static bool recorded_words(const json_t *manifest, char ***words_out,
 
 static bool make_twin(struct soak *s, const json_t *manifest, struct err *err)
 {
-        struct twin_options o = {.disk_size = probe_disk_size};
+        struct twin_options o = {.disk_size = probe_disk_size,
+                                 .own_network = true};
         CLEANUP_FREE char **recorded = NULL;
 
         if (s->twin.argv)

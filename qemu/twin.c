@@ -389,6 +389,24 @@ static bool make_word(struct making *m, char *const **at, struct err *err)
         return false;
 }
 
+static bool put_before(struct making *m, const char *const *words,
+                       struct err *err)
+{
+        size_t was = m->argc, added;
+
+        for (; words && *words; words++)
+                TRY(making_add(m, *words, err));
+        added = m->argc - was;
+        for (size_t i = 0; i < added; i++) {
+                char *last = m->twin->argv[m->argc - 1];
+
+                memmove(m->twin->argv + 1, m->twin->argv,
+                        (m->argc - 1) * sizeof last);
+                m->twin->argv[0] = last;
+        }
+        return true;
+}
+
 static bool make(struct making *m, char *const *argv, struct err *err)
 {
         size_t start = count_start(argv);
@@ -403,7 +421,8 @@ static bool make(struct making *m, char *const *argv, struct err *err)
                 TRY(making_option(m, "audiodev", "none,id=" TWIN_AUDIO, err));
         TRY(making_option(m, "display", "none", err));
         TRY(making_option(m, "monitor", "none", err));
-        return making_option(m, "no-user-config", NULL, err);
+        TRY(making_option(m, "no-user-config", NULL, err));
+        return put_before(m, m->network, err);
 }
 
 bool twin_argv(char *const *argv, const struct twin_options *how,

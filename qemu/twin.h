@@ -19,6 +19,9 @@ struct twin_options {
          * NULL: no size is known. */
         uint64_t (*disk_size)(void *arg, const char *file, const char *format);
         void *arg;
+        /* It may run in a network of its own, where the system lets us make
+         * one: there it has tap devices, as the original. */
+        bool own_network;
 };
 
 /* The image that a disk of the twin stands for. */
@@ -38,8 +41,8 @@ struct twin {
         struct twin_disk *disks; /* those that are files */
         size_t disk_count;
         /* A network back end with offloads or several queues (tap, vhost) has
-         * become one that has none: virtio-net refuses the state of a guest
-         * that used them, and is right to only in the twin. */
+         * become one that has none, or others: virtio-net refuses the state of
+         * a guest that used them, and is right to only in the twin. */
         bool no_offloads;
 };
 

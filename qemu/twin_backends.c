@@ -5,8 +5,10 @@
  * same id.
  *
  * User networking stays, since it has a section of its own in a stream, but
- * nothing of it listens on the host or starts a program.  All other networks
- * become a hub with one port.
+ * nothing of it listens on the host or starts a program.  A virtio-net device
+ * is another one on a network with offloads and queues: where the twin can have
+ * a network of its own, that is a tap device in it.  All other networks become
+ * a hub with one port.
  */
 #include "qemu/twin_private.h"
 
@@ -51,6 +53,8 @@ bool make_line(struct making *m, const char *name, const char *arg,
 static const char *const offloading[] = {
         "tap", "bridge", "vhost-*", "netmap", "af-xdp", "passt", NULL,
 };
+/* Of these, what a tap device is like in all that virtio-net sees. */
+static const char *const taps[] = {"tap", "bridge", NULL};
 
 /* guestfwd=tcp:ADDRESS:PORT-BACKEND; the address counts, since connections to
  * it may be in the state to be loaded. */
@@ -85,34 +89,75 @@ static bool add_forwards(const struct pairs *p, struct pairs *out,
         return true;
 }
 
+static bool has_network(struct making *m)
+{
+        if (!m->network_known && m->options->own_network)
+                m->network = twin_network();
+        m->network_known = true;
+        return m->network != NULL;
+}
+
+static bool add_tap(const struct pairs *p, struct pairs *out, struct err *err)
+{
+        const char *fds = pairs_get(p, "fds");
+        unsigned queues = 1;
+        char text[16];
+
+        for (; fds && *fds; fds++)
+                queues += *fds == ':';
+        snprintf(text, sizeof text, "%u", queues);
+        return pairs_add(out, "type", "tap", err) &&
+               pairs_add(out, "script", "no", err) &&
+               pairs_add(out, "downscript", "no", err) &&
+               pairs_add(out, "vnet_hdr", pairs_get(p, "vnet_hdr"), err) &&
+               pairs_add(out, "queues",
+                         queues > 1 ? text : pairs_get(p, "queues"), err);
+}
+
+static bool add_user(const struct pairs *p, struct pairs *out, struct err *err)
+{
+        static const char *const keys[] = {"net",  "host",     "ipv4",
+                                           "ipv6", "restrict", NULL};
+
+        TRY(pairs_add(out, "type", "user", err));
+        TRY(add_forwards(p, out, err));
+        for (const char *const *k = keys; *k; k++)
+                TRY(pairs_add(out, *k, pairs_get(p, *k), err));
+        return true;
+}
+
+static bool add_hub(struct making *m, struct pairs *out, struct err *err)
+{
+        char hub[16];
+
+        snprintf(hub, sizeof hub, "%u", FIRST_HUB + m->hubs++);
+        return pairs_add(out, "type", "hubport", err) &&
+               pairs_add(out, "hubid", hub, err);
+}
+
 /* keys: what of the option is not the network's. */
 static bool add_network(struct making *m, const struct pairs *p,
                         const char *const *keys, const char *name,
                         const char *arg, struct err *err)
 {
-        static const char *const users[] = {"net",  "host",     "ipv4",
-                                            "ipv6", "restrict", NULL};
         const char *type = pairs_get(p, "type");
         struct pairs out = {0};
-        bool user = !type || strcmp(type, "user") == 0, ok;
-        char hub[16];
+        bool ok, user = !type || strcmp(type, "user") == 0;
+        bool offloads = !user && making_match(offloading, type);
+        bool tap = offloads && has_network(m);
 
-        snprintf(hub, sizeof hub, "%u", FIRST_HUB + m->hubs);
-        m->hubs += !user;
-        ok = pairs_add(&out, "type", user ? "user" : "hubport", err) &&
-             (user || pairs_add(&out, "hubid", hub, err)) &&
-             (!user || add_forwards(p, &out, err));
-        for (const char *const *k = users; ok && user && *k; k++)
-                ok = pairs_add(&out, *k, pairs_get(p, *k), err);
+        if (user)
+                ok = add_user(p, &out, err);
+        else
+                ok = tap ? add_tap(p, &out, err) : add_hub(m, &out, err);
         for (const char *const *k = keys; ok && *k; k++)
                 ok = pairs_add(&out, *k, pairs_get(p, *k), err);
         ok = ok && making_pairs(m, name, &out, err);
         pairs_fini(&out);
-        if (ok && type && making_match(offloading, type)) {
-                m->twin->no_offloads = true;
-                ok = making_missing(m, name, arg, "offloads, queues", err);
-        }
-        return ok;
+        if (!ok || !offloads || (tap && making_match(taps, type)))
+                return ok;
+        m->twin->no_offloads = true;
+        return making_missing(m, name, arg, "offloads, queues", err);
 }
 
 bool make_netdev(struct making *m, const char *name, const char *arg,
@@ -149,7 +194,8 @@ bool make_nic(struct making *m, const char *name, const char *arg,
         return ok;
 }
 
-/* Where there was a -net there must be one, or a default card would come. */
+/* Where there was a -net there must be one, or a default card would come.  They
+ * meet at a hub, which has no offloads whatever the others have. */
 bool make_net(struct making *m, const char *name, const char *arg,
               struct err *err)
 {
@@ -165,10 +211,6 @@ bool make_net(struct making *m, const char *name, const char *arg,
                 ok = add_network(m, &p, keys, name, arg, err);
         else if (ok)
                 ok = making_option(m, name, "none", err);
-        if (ok && type && making_match(offloading, type)) {
-                m->twin->no_offloads = true;
-                ok = making_missing(m, name, arg, "offloads", err);
-        }
         pairs_fini(&p);
         return ok;
 }

@@ -20,6 +20,8 @@ struct making {
         size_t node_count;
         struct asked *asked;
         unsigned hubs, drives;
+        const char *const *network; /* twin_network's, when it is needed     */
+        bool network_known;
         bool audio; /* a back end of ours is needed                          */
 };
 
@@ -43,6 +45,10 @@ bool making_missing(struct making *m, const char *name, const char *arg,
 bool making_has(const struct making *m, const char *name);
 /* Whether word is one of the patterns, which may end in "*". */
 bool making_match(const char *const *patterns, const char *word);
+
+/* Words before a command, NULL-terminated, with which it runs in a network of
+ * its own and may make tap devices there; NULL: not on this system. */
+const char *const *twin_network(void);
 
 /* twin_disks.c */
 bool making_nodes(struct making *m, struct err *err);

@@ -72,7 +72,8 @@ static bool not_probed(struct examine *e, struct err *why, struct err *err)
 
 static bool probe(struct examine *e, struct err *err)
 {
-        struct twin_options o = {.disk_size = probe_disk_size};
+        struct twin_options o = {.disk_size = probe_disk_size,
+                                 .own_network = true};
 
         TRY(twin_argv(e->options->command, &o, &e->twin, err));
         TRY(probe_view(e->twin.argv, &e->view, err));
