@@ -78,6 +78,7 @@ static bool probe(struct examine *e, struct err *err)
         TRY(twin_argv(e->options->command, &o, &e->twin, err));
         TRY(probe_view(e->twin.argv, &e->view, err));
         e->view.lacks_devices = e->twin.lacks_devices;
+        e->view.other_network = e->twin.no_offloads;
         return probe_dump(e->twin.argv, &e->dump, err);
 }
 

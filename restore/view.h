@@ -17,6 +17,7 @@ struct view {
         bool have_devices;
         struct devices devices; /* what it would send itself                 */
         bool lacks_devices; /* the twin that sent them is not complete       */
+        bool other_network; /* its network cards have another back end       */
 };
 
 /* Asks a QEMU that runs or waits.  pid: its process; 0: unknown.  out:

@@ -1,24 +1,25 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# deps.sh [versions|ci]: installs what building and testing needs and the
+# deps.sh [demo|versions|ci]: installs what building and testing needs and the
 # machine lacks (Debian and its kin).  Without the right to, prints the one
-# command to run and fails.  With `versions`: also what fetches other QEMU
-# versions; with `ci`: the other compiler.
+# command to run and fails.  With `demo`: less, what that takes; with
+# `versions`: also what fetches other QEMU versions; with `ci`: the other
+# compiler.
 
 set -u
 build="gcc libc6-dev make pkg-config libarchive-dev libzstd-dev
         libjansson-dev libxxhash-dev zlib1g-dev libblkid-dev
         libnbd-dev"
 tests="libcmocka-dev qemu-system-x86 qemu-utils busybox-static cpio gzip
-        xz-utils zstd xxhash tar binutils jq ovmf e2fsprogs fdisk mount
-        qemu-system-arm qemu-system-misc qemu-system-ppc
-        python3 strace"
+        xz-utils zstd xxhash tar binutils jq e2fsprogs fdisk mount"
+others="ovmf qemu-system-arm qemu-system-misc qemu-system-ppc python3 strace"
 versions="mmdebstrap"
 ci="clang"
 
-want="$build $tests"
+want="$build $tests $others"
 case ${1:-} in
+demo) want="$build $tests" ;;
 versions) want="$want $versions" ;;
 ci) want="$want $ci" ;;
 esac
