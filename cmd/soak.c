@@ -10,6 +10,7 @@
 #include "cmd/commands.h"
 #include "cmd/common.h"
 #include "format/manifest.h"
+#include "qemu/identity.h"
 #include "qemu/twin.h"
 #include "restore/diff.h"
 #include "restore/probe.h"
@@ -21,6 +22,7 @@
 #include <string.h>
 
 #define TIMES_DEFAULT 10
+#define GREETING_MS   5000
 /* Different fields that are told; a device that is lost altogether has more. */
 #define FINDINGS_MAX 1000
 
@@ -88,6 +90,7 @@ struct soak {
         const struct options *options;
         const char *file;     /* a snapshot instead of a VM, or NULL   */
         char *const *command; /* then: of the QEMU that shall take it  */
+        char *qmp, *spool;    /* owned; absolute, or NULL              */
         char dir[400], path[460];
         struct twin twin;
         struct progress *progress;
@@ -317,10 +320,40 @@ static bool run_rounds(struct soak *s, struct err *err)
         return true;
 }
 
-static bool soak(const struct options *o, const struct operands *operands,
+/* The VM's command line means paths from where its QEMU was started: that
+ * becomes our directory; what we were given ourselves becomes absolute. */
+static bool enter_directory(struct soak *s, struct options *o, struct err *err)
+{
+        struct qmp *q = NULL;
+        char cwd[64];
+        pid_t pid = 0;
+        bool ok;
+
+        ok = qmp_connect(o->qmp, GREETING_MS, &q, err) &&
+             identity_pid(q, &pid, err);
+        qmp_close(q);
+        TRY(ok);
+        s->qmp = realpath(o->qmp, NULL);
+        if (!s->qmp)
+                return err_os(err, errno, "%s", o->qmp);
+        o->qmp = s->qmp;
+        if (o->spool) {
+                s->spool = realpath(o->spool, NULL);
+                if (!s->spool)
+                        return err_os(err, errno, "%s", o->spool);
+                o->spool = s->spool;
+        }
+        snprintf(cwd, sizeof cwd, "/proc/%ld/cwd", (long)pid);
+        if (pid && chdir(cwd) != 0)
+                log_note("the VM's working directory is closed to us: a path "
+                         "in its command line that is not absolute is not "
+                         "found");
+        return true;
+}
+
+static bool soak(struct options *o, const struct operands *operands,
                  struct soak *s, struct err *err)
 {
-        const char *spool = o->spool ? o->spool : "/var/tmp";
         bool ok;
 
         s->file = operands->count > 0 ? operands->items[0] : NULL;
@@ -329,7 +362,10 @@ static bool soak(const struct options *o, const struct operands *operands,
                 return err_set(err, ERR_USAGE,
                                "give --qmp SOCK, or FILE -- CMD...");
         s->options = o;
-        snprintf(s->dir, sizeof s->dir, "%s/stasis-soak-XXXXXX", spool);
+        if (o->qmp)
+                TRY(enter_directory(s, o, err));
+        snprintf(s->dir, sizeof s->dir, "%s/stasis-soak-XXXXXX",
+                 o->spool ? o->spool : "/var/tmp");
         if (!mkdtemp(s->dir)) {
                 err_in_file(err, s->dir);
                 return err_os(err, errno, "cannot be made");
@@ -362,6 +398,8 @@ static int run(const struct command *self, int argc, char **argv)
                                              : cmd_fail(self, &err);
         twin_fini(&s.twin);
         free(s.list);
+        free(s.qmp);
+        free(s.spool);
         return code;
 }
 
