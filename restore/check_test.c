@@ -715,7 +715,6 @@ static void only_whole_codes_that_may_be_forced_are_taken(void **state)
                 "disk",
                 "type",
                 "disk-in-use",
-                "value",
                 " ",
                 "refused ",
                 "Refused",
