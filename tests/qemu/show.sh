@@ -72,6 +72,7 @@ told() {
         within 60 completed || fail "no end of the migration"
         stop "$pid"
         try import "$STASIS" import --force vm.stream vm.stasis
+        try "verify --strict" "$STASIS" verify --strict vm.stasis > strict
         "$STASIS" show --json vm.stasis > shown.json || fail show
         compare "$@" > totals || fail "the oracle says something else"
         say "${machine[1]}: $(cat totals)"
