@@ -370,6 +370,7 @@ static bool check_rule(const json_t *rule, size_t number, struct err *err)
         static const char *const bounds[] = {"min", "max", "equals"};
         json_t *value;
         const char *key;
+        char shown[60];
         unsigned count = 0;
 
         if (!json_is_string(json_object_get(rule, "device")) ||
@@ -397,7 +398,10 @@ static bool check_rule(const json_t *rule, size_t number, struct err *err)
                         count++;
                 else if (strcmp(key, "device") != 0 &&
                          strcmp(key, "field") != 0)
-                        return bad(err, number, "a key that no rule has");
+                        return err_set(err, ERR_USAGE,
+                                       "rule %zu: \"%s\": no rule has that",
+                                       number + 1,
+                                       text_escape(key, shown, sizeof shown));
         }
         return count > 0 || bad(err, number,
                                 "it has none of \"min\", \"max\", \"equals\", "
