@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Rules for well-known devices: what their registers and queues can hold
  * (hw/timer/hpet.c, hw/char/serial.c, hw/input/ps2.c, hw/virtio/virtio.c,
- * hw/rtc/mc146818rtc.c, hw/timer/i8254.c, hw/intc/i8259.c; QEMU 5.2 to 10.2).
- */
+ * hw/rtc/mc146818rtc.c, hw/timer/i8254.c, hw/intc/i8259.c; QEMU 5.2 to 11.1).
+ * A field that was renamed has a rule under each of its names. */
 #ifndef STASIS_RESTORE_RULES_BUILTIN_H
 #define STASIS_RESTORE_RULES_BUILTIN_H
 
@@ -12,6 +12,10 @@ static const char rules_builtin[] =
         " \"max\": 32},"
         "{\"device\": \"hpet\", \"field\": \"timer[*].tn\","
         " \"less_than\": \"num_timers\"},"
+        "{\"device\": \"hpet\", \"field\": \"num_timers_save\", \"min\": 3,"
+        " \"max\": 32},"
+        "{\"device\": \"hpet\", \"field\": \"timer[*].tn\","
+        " \"less_than\": \"num_timers_save\"},"
         "{\"device\": \"hpet\", \"field\": \"timer[*].wrap_flag\","
         " \"one_of\": [0, 1]},"
         "{\"device\": \"hpet\", \"field\": \"timer[*].qemu_timer\","
@@ -34,6 +38,12 @@ static const char rules_builtin[] =
         " \"min\": 0, \"max\": 255},"
         "{\"device\": \"ps2kbd\", \"field\": \"parent_obj.queue.wptr\","
         " \"min\": 0, \"max\": 255},"
+        "{\"device\": \"ps2kbd\", \"field\": \"common.queue.count\","
+        " \"min\": 0, \"max\": 256},"
+        "{\"device\": \"ps2kbd\", \"field\": \"common.queue.rptr\","
+        " \"min\": 0, \"max\": 255},"
+        "{\"device\": \"ps2kbd\", \"field\": \"common.queue.wptr\","
+        " \"min\": 0, \"max\": 255},"
         "{\"device\": \"ps2kbd\", \"field\": \"scancode_set\","
         " \"min\": 1, \"max\": 3},"
         "{\"device\": \"ps2mouse\", \"field\": \"parent_obj.queue.count\","
@@ -41,6 +51,12 @@ static const char rules_builtin[] =
         "{\"device\": \"ps2mouse\", \"field\": \"parent_obj.queue.rptr\","
         " \"min\": 0, \"max\": 255},"
         "{\"device\": \"ps2mouse\", \"field\": \"parent_obj.queue.wptr\","
+        " \"min\": 0, \"max\": 255},"
+        "{\"device\": \"ps2mouse\", \"field\": \"common.queue.count\","
+        " \"min\": 0, \"max\": 256},"
+        "{\"device\": \"ps2mouse\", \"field\": \"common.queue.rptr\","
+        " \"min\": 0, \"max\": 255},"
+        "{\"device\": \"ps2mouse\", \"field\": \"common.queue.wptr\","
         " \"min\": 0, \"max\": 255},"
         "{\"device\": \"mc146818rtc\", \"field\": \"cmos_index\","
         " \"max\": 255},"
