@@ -156,6 +156,11 @@ check-versions: build-tests guest
 	@tests/versions.sh fetch $(CACHE)/qemu-versions
 	@$(TEST_ENV) tests/versions.sh run $(CACHE)/qemu-versions $(TESTS)
 
+# What check says beside what QEMU 5.2, 7.2 and 10.0 do: spec/check-matrix.md.
+check-matrix: build-tests guest
+	@tests/versions.sh fetch $(CACHE)/qemu-versions
+	@$(TEST_ENV) tests/matrix/run.sh $(CACHE)/qemu-versions
+
 check-asan:
 	@$(MAKE) --no-print-directory check-quick BUILD=$(BUILD)-asan \
 		SANITIZE=address,undefined OPT='-O1 -g'
@@ -210,7 +215,7 @@ clean:
 
 .SECONDARY:
 .PHONY: all man check check-now check-unit check-cli check-quick check-qemu \
-	bench fuzz fuzz-now check-faults check-long check-versions check-asan check-tsan check-valgrind demo \
+	bench fuzz fuzz-now check-faults check-long check-versions check-matrix check-asan check-tsan check-valgrind demo \
 	demo-now deps guest build-tests install format clean FORCE
 FORCE:
 

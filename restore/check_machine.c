@@ -76,6 +76,11 @@ static bool check_accelerator(struct check *c, const json_t *manifest,
 static bool is_setting(const char *name)
 {
         static const char *const settings[] = {
+                /* CPUID has them by topology, the property or not. */
+                "ht",
+                "cmp-legacy",
+                "cmp_legacy",
+                /* Of the CPU as an object, and how it is filled in. */
                 "realized",
                 "hotplugged",
                 "hotpluggable",
