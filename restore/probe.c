@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/limits.h"
+#include "base/progress.h"
 #include "qemu/process.h"
 #include "qemu/stream.h"
 
@@ -238,7 +239,8 @@ static bool ask(struct process *p, struct view *out, struct err *err)
         process_said(p, said, sizeof said);
         process_ending(p, ending);
         err_clear(err);
-        return err_set(err, ERR_QEMU, "the probe ended (%s): %s", ending, said);
+        return !progress_cancelled(err) &&
+               err_set(err, ERR_QEMU, "the probe ended (%s): %s", ending, said);
 }
 
 bool probe_view(char *const *argv, struct view *out, struct err *err)
@@ -269,7 +271,8 @@ static bool load(char *const *argv, struct reader *r, bool with_ram,
              (!again || out->section[0] ||
               probe_devices(target_qmp(t), again, err));
         target_free(t);
-        return ok;
+        /* Ctrl-C ends the twin, too: that is no word of it. */
+        return ok && !(out->section[0] && progress_cancelled(err));
 }
 
 static bool load_file(char *const *argv, int fd, const char *name,
