@@ -222,6 +222,16 @@ bool probe_dump(char *const *argv, struct dump **out, struct err *err)
         return ok;
 }
 
+/* Ctrl-C ends the twin, too: what is said of that is not why. */
+static bool interrupted(struct err *err)
+{
+        struct err why = ERR_INIT;
+
+        if (progress_cancelled(&why))
+                *err = why;
+        return why.status != ERR_NONE;
+}
+
 static bool ask(struct process *p, struct view *out, struct err *err)
 {
         char said[600], ending[32];
@@ -238,9 +248,10 @@ static bool ask(struct process *p, struct view *out, struct err *err)
                 return ok;
         process_said(p, said, sizeof said);
         process_ending(p, ending);
+        if (interrupted(err))
+                return false;
         err_clear(err);
-        return !progress_cancelled(err) &&
-               err_set(err, ERR_QEMU, "the probe ended (%s): %s", ending, said);
+        return err_set(err, ERR_QEMU, "the probe ended (%s): %s", ending, said);
 }
 
 bool probe_view(char *const *argv, struct view *out, struct err *err)
@@ -271,8 +282,9 @@ static bool load(char *const *argv, struct reader *r, bool with_ram,
              (!again || out->section[0] ||
               probe_devices(target_qmp(t), again, err));
         target_free(t);
-        /* Ctrl-C ends the twin, too: that is no word of it. */
-        return ok && !(out->section[0] && progress_cancelled(err));
+        if (ok && !out->section[0])
+                return true;
+        return !interrupted(err) && ok;
 }
 
 static bool load_file(char *const *argv, int fd, const char *name,
