@@ -407,8 +407,8 @@ def table(results):
     lines = ["| change | pairs | QEMU loads | QEMU refuses | check right | "
              "false alarms | missed | told as |",
              "|---|---:|---:|---:|---:|---:|---:|---|"]
-    for name, _, _, _ in CHANGES:
-        rs = [r for r in results if r["change"] == name]
+    for name in [c[0] for c in CHANGES] + ["all"]:
+        rs = [r for r in results if name in (r["change"], "all")]
         if not rs:
             continue
         codes = sorted({x["code"] for r in rs for x in r["reasons"]})
@@ -417,7 +417,7 @@ def table(results):
             sum(not r["loads"] for r in rs), sum(r["right"] for r in rs),
             sum(r["loads"] and r["says"] != "yes" for r in rs),
             sum(not r["loads"] and r["says"] != "no" for r in rs),
-            ", ".join(codes)))
+            ", ".join(codes) if name != "all" else ""))
     return "\n".join(lines) + "\n"
 
 
