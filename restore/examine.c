@@ -167,10 +167,21 @@ static bool refused(struct examine *e, const struct refusal *r, struct err *err)
                          x.cause, x.remedy[0] ? "; " : "", x.remedy);
 }
 
+/* Whether what QEMU says is what we hold against the target, too. */
+static bool is_known(const struct check *c, const struct refusal *r)
+{
+        const struct reason *known;
+        struct explanation x;
+
+        explain(r->said, r->section, &x);
+        known = check_find(c, x.code);
+        return known && known->severity == REASON_REFUSED;
+}
+
 /*
  * A twin loads the device state.  On empty RAM first: that is quick, and most
- * devices do not look at RAM.  One that refuses gets all of RAM, unless we know
- * the reason: then its word is final.
+ * devices do not look at RAM.  One that refuses gets all of RAM, unless both
+ * know the same reason: then that is final.
  */
 static bool load_twin(struct examine *e, struct refusal *r, struct err *err)
 {
@@ -178,7 +189,7 @@ static bool load_twin(struct examine *e, struct refusal *r, struct err *err)
 
         TRY(probe_load(e->twin.argv, e->fd, e->name, false, o->threads,
                        o->spool_dir, r, err));
-        return !r->section[0] || has_refused(e->check) ||
+        return !r->section[0] || is_known(e->check, r) ||
                probe_load(e->twin.argv, e->fd, e->name, true, o->threads,
                           o->spool_dir, r, err);
 }
