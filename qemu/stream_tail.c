@@ -32,16 +32,20 @@ static bool keep(struct stream *s, const uint8_t *p, size_t len,
 }
 
 /* A live sender: the stream is complete when the bytes say so, or, without a
- * vmdesc, when the sender says that it waits. */
+ * vmdesc, when the sender says that it waits: which it may say only after
+ * several questions, since it is asked again only here. */
 static bool quiet_end(struct stream *s, bool *at_end, struct err *err)
 {
         bool came;
 
         *at_end = false;
-        TRY(source_wait(s->source, 50, &came, err));
-        if (came)
-                return true;
-        return s->options.at_end(s->options.arg, at_end, err);
+        while (!*at_end) {
+                TRY(source_wait(s->source, 50, &came, err));
+                if (came)
+                        return true;
+                TRY(s->options.at_end(s->options.arg, at_end, err));
+        }
+        return true;
 }
 
 static bool gather_live(struct stream *s, uint64_t origin, struct tail *t,

@@ -54,7 +54,9 @@ static bool compare_ram(struct verify *v, struct err *err)
                     ram->blocks[i].size != v->blocks.list[i].size)
                         return corrupt(err, "the stream has other RAMBlocks "
                                             "than the manifest");
-        if (strcmp(machine ? machine : "", grammar_machine(v->grammar)) != 0)
+        /* Types up to 2.3 are not named in their stream. */
+        if (grammar_machine(v->grammar)[0] &&
+            strcmp(machine ? machine : "", grammar_machine(v->grammar)) != 0)
                 return corrupt(err, "the stream is of another machine type "
                                     "than the manifest says");
         return true;
