@@ -127,11 +127,13 @@ static bool vmdesc(void *arg, const uint8_t *json, size_t len, struct err *err)
         return true;
 }
 
-static bool at_end_now(void *arg, bool *out, struct err *err)
+/* QEMU has sent all before it can say that it waits. */
+static bool at_end_later(void *arg, bool *out, struct err *err)
 {
-        (void)arg;
+        unsigned *asked = arg;
+
         (void)err;
-        *out = true;
+        *out = ++*asked > 2;
         return true;
 }
 
@@ -150,7 +152,9 @@ static bool read_stream(const uint8_t *p, size_t len, bool live, struct told *t,
                 .vmdesc = vmdesc,
                 .arg = t,
         };
-        struct stream_options options = {.at_end = live ? at_end_now : NULL};
+        unsigned asked = 0;
+        struct stream_options options = {.at_end = live ? at_end_later : NULL,
+                                         .arg = &asked};
         struct source *source;
         CLEANUP_FD int fd = -1;
         int pair[2];
