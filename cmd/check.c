@@ -68,25 +68,26 @@ static json_t *describe_reason(const struct reason *r)
                          r->message);
 }
 
+/* known: what speaks against it could be found out. */
 static json_t *describe(const char *name, const struct check *c,
-                        const struct examination *x)
+                        const struct examination *x, bool known)
 {
         char file[512], said[4096];
         json_t *list = json_array();
 
         for (size_t i = 0; i < c->count; i++)
                 json_array_append_new(list, describe_reason(&c->list[i]));
-        return json_pack("{s:s, s:b, s:s, s:b, s:b, s:s, s:o}", "file",
-                         text_escape(name, file, sizeof file), "fits",
-                         x->loads != LOADS_NO && check_clear(c, REASON_WRONG),
-                         "loads", verdicts[x->loads], "probed", x->probed,
-                         "tried", x->tried, "qemu_said",
-                         text_escape(x->said, said, sizeof said), "reasons",
-                         list);
+        return json_pack(
+                "{s:s, s:b, s:s, s:b, s:b, s:s, s:o}", "file",
+                text_escape(name, file, sizeof file), "fits",
+                known && x->loads != LOADS_NO && check_clear(c, REASON_WRONG),
+                "loads", verdicts[x->loads], "probed", x->probed, "tried",
+                x->tried, "qemu_said", text_escape(x->said, said, sizeof said),
+                "reasons", list);
 }
 
 static void print(const char *name, const struct check *c,
-                  const struct examination *x, bool values_only)
+                  const struct examination *x, bool values_only, bool known)
 {
         char shown[512];
 
@@ -108,8 +109,21 @@ static void print(const char *name, const struct check *c,
                                : "QEMU would load it there, but the guest "
                                  "would not be as it was");
         else if (x->loads == LOADS_UNKNOWN)
-                printf("%s: nothing speaks against it, but it was not tried\n",
-                       shown);
+                printf("%s: %s\n", shown,
+                       known ? "nothing speaks against it, but it was not tried"
+                             : "whether it loads there is not known");
+}
+
+static bool judge(struct check *c, bool known, bool values_only,
+                  struct err *err)
+{
+        if (!known)
+                return err_set(err, ERR_QEMU,
+                               "the target could not be probed: whether it "
+                               "loads there is not known");
+        if (values_only && !check_clear(c, REASON_WRONG))
+                return err_set(err, ERR_MISMATCH, "its values break rules");
+        return check_verdict(c, err);
 }
 
 static bool check(const struct options *o, const struct operands *operands,
@@ -130,6 +144,7 @@ static bool check(const struct options *o, const struct operands *operands,
         struct examination x;
         CLEANUP_FD int fd = -1;
         const char *name;
+        bool known;
 
         if (o->qmp && operands->command)
                 return err_set(err, ERR_USAGE,
@@ -144,19 +159,15 @@ static bool check(const struct options *o, const struct operands *operands,
         TRY(check_init(&c, o->force.items, o->force.count, NULL, err));
         TRY(cmd_open_input(operands->items[0], &fd, &name, err));
         TRY(examine_run(fd, name, &options, &c, &x, err));
+        known = !operands->command || x.probed;
         if (o->json)
-                TRY(cmd_print_json(describe(name, &c, &x), err));
+                TRY(cmd_print_json(describe(name, &c, &x, known), err));
         else
-                print(name, &c, &x, options.values_only);
+                print(name, &c, &x, options.values_only, known);
         TRY(cmd_flush(err));
         c.logged = c.count; /* they have been told on stdout */
-        if (operands->command && !x.probed) {
-                err_in_file(err, name);
-                return err_set(err, ERR_QEMU,
-                               "the target could not be probed: whether it "
-                               "loads there is not known");
-        }
-        return check_verdict(&c, err) || err_in_file(err, name);
+        return judge(&c, known, options.values_only, err) ||
+               err_in_file(err, name);
 }
 
 static int run(const struct command *self, int argc, char **argv)

@@ -25,6 +25,7 @@
 #define GREETING_MS   5000
 /* Different fields that are told; a device that is lost altogether has more. */
 #define FINDINGS_MAX 1000
+#define VALUE_TEXT   (FIELD_TEXT + 40)
 
 struct options {
         const char *qmp, *spool;
@@ -81,7 +82,7 @@ static const struct {
 };
 
 struct finding {
-        char device[320], field[400], was[120], is[120];
+        char device[320], field[400], was[VALUE_TEXT], is[VALUE_TEXT];
         unsigned rounds; /* in which it was so */
         unsigned last;
 };
@@ -128,12 +129,30 @@ static bool is_expected(const char *idstr, const struct difference *d)
         return true;
 }
 
-static void show_value(const struct field *f, char out[120])
+/* Of bytes, from the first that differs on. */
+static void show_value(const struct field *f, const struct field *other,
+                       char out[VALUE_TEXT])
 {
-        json_auto_t *value = f ? field_value(f) : NULL;
-        CLEANUP_FREE char *text = json_dumps(value, JSON_ENCODE_ANY);
+        char text[FIELD_TEXT];
+        struct field rest;
+        size_t at = 0;
 
-        snprintf(out, 120, "%.119s", !f ? "nothing" : text ? text : "?");
+        if (!f) {
+                snprintf(out, VALUE_TEXT, "nothing");
+                return;
+        }
+        rest = *f;
+        if (other && f->kind == FIELD_BYTES && other->kind == FIELD_BYTES)
+                while (at < f->size && at < other->size &&
+                       f->bytes[at] == other->bytes[at])
+                        at++;
+        rest.bytes += at;
+        rest.size -= at;
+        field_text(&rest, text);
+        if (at > 0)
+                snprintf(out, VALUE_TEXT, "from byte %zu on %s", at, text);
+        else
+                snprintf(out, VALUE_TEXT, "%s", text);
 }
 
 static bool found(struct soak *s, const char *device, const char *field,
@@ -160,8 +179,8 @@ static bool found(struct soak *s, const char *device, const char *field,
         *f = (struct finding){.rounds = 1, .last = s->round};
         snprintf(f->device, sizeof f->device, "%s", device);
         snprintf(f->field, sizeof f->field, "%s", field);
-        show_value(was, f->was);
-        show_value(is, f->is);
+        show_value(was, is, f->was);
+        show_value(is, was, f->is);
         return true;
 }
 

@@ -125,8 +125,9 @@ const struct explain_rule explain_rules[] = {
          "", 0, 0, explain_features},
         {"VQ %d vring.num %d exceeds allocated max %d", "device-config",
          "virtqueue $1 had $2 entries, the target's has at most $3",
-         "give the device the queue-size= it had when it was saved", 0, 0,
-         NULL},
+         "give the device the queue-size= (virtio-net: rx_queue_size=, "
+         "tx_queue_size=) it had when it was saved",
+         0, 0, NULL},
         {"Invalid number of virtqueues: %x", "stream-damaged",
          "it claims $1 virtqueues, more than any device has", DAMAGED, 0, 0,
          NULL},
@@ -230,8 +231,8 @@ const struct explain_rule explain_rules[] = {
         {"Missing section footer for %q", "field-size",
          "the target read more or fewer bytes of it than were written: it has "
          "other fields or sizes there",
-         "use the QEMU version, machine type and -smp that saved; if they "
-         "agree, verify the snapshot",
+         "use the QEMU version, machine type, -m, -smp and device properties "
+         "that saved; if they agree, verify the snapshot",
          1, 0, NULL},
         {"Mismatched section id in footer for %q - read %x expected %x",
          "stream-damaged", "its end mark belongs to section $2, not to $3",

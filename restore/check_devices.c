@@ -448,6 +448,67 @@ static bool check_addresses(struct check *c, const struct devices *d,
         return true;
 }
 
+/* ---- devices of one section ----------------------------------------------
+ */
+
+/* More is no VM, and each is compared with all. */
+#define TYPES_MAX 4096
+
+static size_t count_type(const json_t *list, const char *type)
+{
+        const json_t *device;
+        size_t i, n = 0;
+
+        json_array_foreach(list, i, device)
+        {
+                const char *t = json_text(device, "type");
+
+                n += t && strcmp(t, type) == 0;
+        }
+        return n;
+}
+
+/* The first type that a has more of than b. */
+static const char *more_of(const json_t *a, const json_t *b)
+{
+        const json_t *device;
+        size_t i;
+
+        json_array_foreach(a, i, device)
+        {
+                const char *t = json_text(device, "type");
+
+                if (t && count_type(a, t) > count_type(b, t))
+                        return t;
+        }
+        return NULL;
+}
+
+/* A mouse loads the state of a tablet: their sections bear one name.  Where
+ * sections tell of a difference, that is said already. */
+static bool compare_types(struct check *c, const json_t *manifest,
+                          const json_t *identity, struct err *err)
+{
+        const json_t *a = json_at(manifest, "devices"),
+                     *b = json_at(identity, "devices");
+        const char *was, *is;
+        char x[120], y[120];
+
+        if (!a || !b || json_array_size(a) > TYPES_MAX ||
+            json_array_size(b) > TYPES_MAX)
+                return true;
+        was = more_of(a, b);
+        is = more_of(b, a);
+        if (!was || !is || check_find(c, "device-missing") ||
+            check_find(c, "device-extra") || check_find(c, "device-moved"))
+                return true;
+        return check_add(c, "device-config", REASON_WARNING, NULL, was, is, err,
+                         "the snapshot was of a VM with a %s, the target has "
+                         "a %s instead, and QEMU does not tell them apart",
+                         text_escape(was, x, sizeof x),
+                         text_escape(is, y, sizeof y));
+}
+
 /* Capabilities that the stream names; a restore has them off in its target. */
 static bool check_capabilities(struct check *c, const struct devices *d,
                                struct err *err)
@@ -479,7 +540,8 @@ bool check_devices(struct check *c, const struct state *s, const struct view *v,
         if (!m.taken)
                 return err_nomem(err);
         ok = compare_stream(c, &s->devices, &v->devices, err) &&
-             compare_all(c, &m, err);
+             compare_all(c, &m, err) &&
+             compare_types(c, s->manifest, v->identity, err);
         free(m.taken);
         return ok;
 }
