@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "format/manifest.h"
 #include "qemu/explain.h"
+#include "qemu/disks.h"
 #include "qemu/identity.h"
 #include "qemu/process.h"
 #include "restore/endpoint.h"
@@ -211,7 +212,10 @@ static bool choose_block(struct target *t, const json_t *state,
 bool target_check(struct target *t, struct reader *r, const struct state *saved,
                   bool examined, struct check *c, struct err *err)
 {
-        TRY(view_ask(t->q, t->pid, &t->view, err));
+        if (!examined)
+                TRY(view_ask(t->q, t->pid, &t->view, err));
+        else
+                TRY(disks_query(t->q, t->pid, &t->view.disks, err));
         if (!examined)
                 TRY(check_machine(c, reader_manifest(r), &t->view, err));
         TRY(choose_block(t, reader_state(r), c, err));
