@@ -167,20 +167,30 @@ static void stop_pump(struct process *p)
                 pthread_join(p->pump, NULL);
 }
 
+/* posix_spawn has no way to ask for a signal at the parent's death. */
+#define LEASH "/usr/bin/setpriv"
+static char *const leash[] = {(char *)LEASH, (char *)"--pdeathsig",
+                              (char *)"KILL", (char *)"--"};
+static const size_t leash_length = sizeof leash / sizeof *leash;
+
 static char **extend_argv(const struct process_options *o, int fd,
                           char chardev[64], struct err *err)
 {
-        size_t count = 0;
+        size_t count = 0, add = 0;
         char **out;
 
         while (o->argv[count])
                 count++;
-        out = calloc(count + ADDED_ARGS, sizeof *out);
+        out = calloc(count + leash_length + ADDED_ARGS, sizeof *out);
         if (!out) {
                 err_nomem(err);
                 return NULL;
         }
-        memcpy(out, o->argv, count * sizeof *out);
+        if (o->quiet && access(LEASH, X_OK) == 0)
+                add = leash_length;
+        memcpy(out, leash, add * sizeof *out);
+        memcpy(out + add, o->argv, count * sizeof *out);
+        count += add;
         snprintf(chardev, 64, "socket,id=" PROCESS_QMP_ID ",fd=%d", fd);
         out[count++] = (char *)"-chardev";
         out[count++] = chardev;

@@ -20,8 +20,9 @@ struct process_options {
         char *const *argv; /* the command; borrowed                          */
         bool detached;     /* in a session of its own, stdin and stdout null */
         bool null_stdin;   /* our stdin is a snapshot, not a console         */
-        bool quiet;        /* stdin and stdout null, stderr is only kept: nobody
-                              shall see that it was there                        */
+        /* stdin and stdout null, stderr is only kept: nobody shall see that it
+         * was there.  It dies with us, too, if we are killed. */
+        bool quiet;
         bool outgoing; /* it is to send, not to wait: no -incoming           */
 };
 

@@ -9,6 +9,7 @@
 #include "qemu/stream.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -210,16 +211,13 @@ static bool dump_to(char *const *argv, const char *path, struct dump **out,
 
 bool probe_dump(char *const *argv, struct dump **out, struct err *err)
 {
-        char path[] = "/tmp/stasis-dump-XXXXXX";
-        CLEANUP_FD int fd = mkstemp(path);
-        bool ok;
+        CLEANUP_FD int fd = -1;
+        char path[64];
 
         *out = NULL;
-        if (fd < 0)
-                return err_os(err, errno, "a temporary file");
-        ok = dump_to(argv, path, out, err);
-        unlink(path);
-        return ok;
+        TRY(io_open_unlinked(NULL, &fd, err));
+        snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)getpid(), fd);
+        return dump_to(argv, path, out, err);
 }
 
 /* Ctrl-C ends the twin, too: what is said of that is not why. */

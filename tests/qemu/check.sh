@@ -215,3 +215,20 @@ expect 2 "$STASIS" check /dev/stdin -- "${vm[@]}" "${t[@]}" \
 grep -q pipe told || fail "$(cat told)"
 expect 2 "$STASIS" check a.stasis > out 2>&1
 expect 2 "$STASIS" check --qmp wait.qmp a.stasis -- "${vm[@]}" > out 2>&1
+
+say "killed, it leaves no twin behind"
+no_twin() {
+        ! pgrep -f "twin-of-$$" > /dev/null
+}
+seen=0
+for delay in 0.05 0.1 0.2 0.3; do
+        "$STASIS" check a.stasis -- "${vm[@]}" "${t[@]}" -name "twin-of-$$" \
+                > out 2>&1 &
+        checking=$!
+        sleep $delay
+        pgrep -P $checking > /dev/null && seen=$((seen + 1))
+        kill -9 $checking
+        wait $checking 2> /dev/null
+        within 5 no_twin || fail "left behind: $(pgrep -af "twin-of-$$")"
+done
+[ $seen -gt 0 ] || fail "no twin was there when it was killed"
