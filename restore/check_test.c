@@ -589,7 +589,8 @@ static void a_binary_knows_versions_and_subsections(void **state)
                  "{'vmsd_name':'hpet/offset','version':2,'fields':[]}]}",
                  "device-version", "hpet/offset"},
         };
-        char *json = json_dumps(parse(DUMP), 0);
+        json_auto_t *known = parse(DUMP);
+        char *json = json_dumps(known, 0);
         struct fixture f;
         struct dump *dump;
 
