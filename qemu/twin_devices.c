@@ -39,6 +39,10 @@ static const char *const hosts_own[] = {
         NULL,
 };
 
+/* Only put a file into RAM, which a twin neither runs nor is asked for; they
+ * have no state, and may cost as much time as all else. */
+static const char *const fillers[] = {"loader", "guest-loader", NULL};
+
 /* Of these the ones that a default graphics card gives way to. */
 static const char *const replaces_vga[] = {
         "vhost-user-vga",
@@ -128,6 +132,8 @@ bool make_device(struct making *m, const char *name, const char *arg,
                 driver = pairs_get(&p, "driver");
         if (ok && !driver)
                 ok = err_set(err, ERR_MISMATCH, "it has no driver");
+        else if (ok && making_match(fillers, driver))
+                ; /* nothing takes its place */
         else if (ok && making_match(hosts_own, driver))
                 ok = take_out(m, name, arg, &p, err);
         else if (ok && making_match(sounding, driver) &&

@@ -396,6 +396,13 @@ static void a_real_qemu_takes_it(void **state)
         twin_fini(&t);
 }
 
+static void ram_is_not_filled(void **state)
+{
+        (void)state;
+        becomes("qemu -device loader,file=content,addr=0x1000 -device e1000",
+                "qemu -device e1000", 0);
+}
+
 static void sizes_have_units(void **state)
 {
         (void)state;
@@ -488,6 +495,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_files_of_disks_are_told),
+                cmocka_unit_test(ram_is_not_filled),
                 cmocka_unit_test(sizes_have_units),
                 cmocka_unit_test(the_machine_stays),
                 cmocka_unit_test(what_reaches_out_goes),
