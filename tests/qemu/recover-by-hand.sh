@@ -50,8 +50,12 @@ for compress in zstd none; do
 
         # A byte changed in a chunk: checking by hand finds it.
         cp vm.stasis damaged
-        printf 'X' | dd of=damaged bs=1 conv=notrunc status=none \
-                seek=$(($(stat -c %s damaged) / 2))
+        at=$("$STASIS" list --chunks vm.stasis |
+                awk '/ ram\// && !n++ { print $1 }')
+        at=$((at + 9))
+        was=$(od -An -tu1 -j $at -N 1 damaged)
+        printf "\\x$(printf %x $((was ^ 1)))" | dd of=damaged bs=1 \
+                conv=notrunc status=none seek=$at
         follow damaged Check > report
         grep -q damaged report || fail "damage was not found by hand"
         rm -f vm.stasis damaged
