@@ -46,10 +46,8 @@ static bool decodes(const struct device_section *s, char why_out[640])
 /* The idstr, or what is behind its device path: "virtio-blk". */
 static bool is_wanted(const struct device_section *s, const char *wanted)
 {
-        const char *slash = strrchr(s->idstr, '/');
-
         return !wanted || strcmp(s->idstr, wanted) == 0 ||
-               (slash && strcmp(slash + 1, wanted) == 0);
+               strcmp(device_class(s->idstr), wanted) == 0;
 }
 
 static const char *kind_of(const struct device_section *s)

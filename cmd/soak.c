@@ -117,8 +117,7 @@ static bool may_differ(const char *class, const char *path, size_t i)
 static bool is_expected(const char *idstr, const struct difference *d)
 {
         const struct field *a = d->field[0], *b = d->field[1];
-        const char *slash = strrchr(idstr, '/');
-        const char *class = slash ? slash + 1 : idstr;
+        const char *class = device_class(idstr);
 
         if (!a || !b || a->size != b->size)
                 return false;

@@ -193,6 +193,13 @@ void devices_fini(struct devices *d)
         *d = (struct devices){0};
 }
 
+const char *device_class(const char *idstr)
+{
+        const char *slash = strrchr(idstr, '/');
+
+        return slash ? slash + 1 : idstr;
+}
+
 const struct device_section *
 devices_find(const struct devices *d, const char *idstr, uint32_t instance_id)
 {

@@ -63,6 +63,9 @@ bool devices_finish(struct devices_builder *b, struct devices *out,
                     struct err *err);
 void devices_fini(struct devices *d);
 
+/* What is behind a device path: "virtio-blk" of "0000:00:04.0/virtio-blk". */
+const char *device_class(const char *idstr);
+
 /* By name and instance; NULL: there is none. */
 const struct device_section *
 devices_find(const struct devices *d, const char *idstr, uint32_t instance_id);

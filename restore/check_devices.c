@@ -17,14 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* "virtio-blk" of "0000:00:04.0/virtio-blk". */
-static const char *class_of(const char *idstr)
-{
-        const char *slash = strrchr(idstr, '/');
-
-        return slash ? slash + 1 : idstr;
-}
-
 static bool has_path(const char *idstr)
 {
         return strchr(idstr, '/') != NULL;
@@ -69,7 +61,8 @@ moved_to(const struct match *m, const struct device_section *s, size_t *at)
                 const struct device_section *t = &m->target->list[i];
 
                 if (m->taken[i] || !has_path(t->idstr) ||
-                    strcmp(class_of(t->idstr), class_of(s->idstr)) != 0 ||
+                    strcmp(device_class(t->idstr), device_class(s->idstr)) !=
+                            0 ||
                     devices_find(m->snapshot, t->idstr, t->instance_id))
                         continue;
                 *at = i;
@@ -82,7 +75,7 @@ moved_to(const struct match *m, const struct device_section *s, size_t *at)
 static const struct device_section *in_its_place(const struct match *m,
                                                  const struct device_section *s)
 {
-        size_t len = (size_t)(class_of(s->idstr) - s->idstr);
+        size_t len = (size_t)(device_class(s->idstr) - s->idstr);
 
         for (size_t i = 0; len > 0 && i < m->target->count; i++) {
                 const struct device_section *t = &m->target->list[i];
@@ -252,7 +245,8 @@ static bool compare(struct check *c, const struct match *m,
                                  title(s, name), a, b);
         }
         if (s->live || t->live ||
-            (m->other_network && strcmp(class_of(s->idstr), "virtio-net") == 0))
+            (m->other_network &&
+             strcmp(device_class(s->idstr), "virtio-net") == 0))
                 return true;
         return compare_config(c, s, t, err);
 }

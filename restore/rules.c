@@ -81,10 +81,9 @@ static bool matches(const char *pattern, const char *path,
 static bool is_of(const json_t *rule, const struct device_section *s)
 {
         const char *device = json_string_value(json_object_get(rule, "device"));
-        const char *slash = strrchr(s->idstr, '/');
 
         return strcmp(device, "*") == 0 || strcmp(device, s->idstr) == 0 ||
-               (slash && strcmp(device, slash + 1) == 0);
+               strcmp(device, device_class(s->idstr)) == 0;
 }
 
 /* ---- one value ----------------------------------------------------------- */
