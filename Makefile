@@ -46,6 +46,7 @@ ARCHIVE := $(BUILD)/libstasis.a
 PROGRAM := $(BUILD)/stasis
 UNITS   := $(TEST_SOURCES:%.c=$(BUILD)/%)
 TOOLS   := $(TOOL_SOURCES:%.c=$(BUILD)/%)
+MICRO   := $(BUILD)/bench/micro
 OBJECTS := $(CODE:%.c=$(BUILD)/%.o)
 PAGES   := $(patsubst spec/man/%.in,$(BUILD)/man/%,$(wildcard spec/man/*.in))
 
@@ -78,6 +79,11 @@ $(UNITS): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVE)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LDLIBS) -lcmocka
 
 $(TOOLS): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVE)
+	$(if $(Q),@echo '  LD  $@')
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
+
+$(MICRO): $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/micro*.c))) \
+		$(ARCHIVE)
 	$(if $(Q),@echo '  LD  $@')
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
 
@@ -151,6 +157,9 @@ bench: build-tests
 	@STASIS=$(abspath $(PROGRAM)) TOOLS=$(abspath $(BUILD)/tests/tool) bench/peers.sh
 	@STASIS=$(abspath $(PROGRAM)) TOOLS=$(abspath $(BUILD)/tests/tool) bench/disks.sh
 
+# The program's parts in GB/s, beside memcpy in the same run.
+bench-micro: $(MICRO)
+
 # Every real-QEMU test with each QEMU of Debian's suites.
 check-versions: build-tests guest
 	@tests/versions.sh fetch $(CACHE)/qemu-versions
@@ -215,9 +224,9 @@ clean:
 
 .SECONDARY:
 .PHONY: all man check check-now check-unit check-cli check-quick check-qemu \
-	bench fuzz fuzz-now check-faults check-long check-versions check-matrix check-asan check-tsan check-valgrind demo \
+	bench bench-micro fuzz fuzz-now check-faults check-long check-versions check-matrix check-asan check-tsan check-valgrind demo \
 	demo-now deps guest build-tests install format clean FORCE
 FORCE:
 
 -include $(wildcard $(BUILD)/*.d $(MODULES:%=$(BUILD)/%/*.d) \
-	$(BUILD)/tests/tool/*.d)
+	$(BUILD)/tests/tool/*.d $(BUILD)/bench/*.d)
