@@ -160,6 +160,15 @@ void io_start_writeback(int fd, uint64_t offset, uint64_t len)
                               SYNC_FILE_RANGE_WRITE);
 }
 
+bool io_reopen_direct(int fd, int *fd_out, struct err *err)
+{
+        char path[64];
+
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        *fd_out = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+        return *fd_out >= 0 || err_os(err, errno, "reopen");
+}
+
 bool io_open_read(const char *path, int *fd_out, struct err *err)
 {
         int fd = open(path, O_RDONLY | O_CLOEXEC);

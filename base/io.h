@@ -46,6 +46,8 @@ bool io_read_file(const char *path, size_t max, char **bytes_out,
 /* An unlinked, read-write file in dir (NULL: $TMPDIR or /var/tmp). */
 bool io_open_unlinked(const char *dir, int *fd_out, struct err *err);
 bool io_set_nonblock(int fd, bool on, struct err *err);
+/* The same file once more, for writes past the page cache (O_DIRECT). */
+bool io_reopen_direct(int fd, int *fd_out, struct err *err);
 /* A block device for writing, exclusively (O_EXCL): err->os is EBUSY when it
  * is mounted or held by the kernel otherwise. */
 bool io_open_device(const char *path, int *fd_out, uint64_t *size_out,

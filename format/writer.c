@@ -3,9 +3,9 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
-#include "base/io.h"
 #include "base/limits.h"
 #include "base/pool.h"
+#include "base/sink.h"
 #include "base/spool.h"
 #include "format/archive.h"
 #include "base/codec.h"
@@ -15,18 +15,11 @@
 #include "format/trailer.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-/* Small writes (headers, padding, short members) are gathered up to this. */
-#define GATHER_SIZE (256 * KiB)
-/* Written pages are sent on their way to the disk in steps of this, so that
- * the sync at the end finds little left to do. */
-#define WRITEBACK_STEP (32 * MiB)
-#define INDEX_MEMORY   (4 * MiB)
+#define INDEX_MEMORY (4 * MiB)
 
 struct job {
         struct chunk chunk; /* first: the caller's view */
@@ -40,11 +33,7 @@ struct writer {
         struct writer_options options;
         const char *name;
         int fd;
-        bool is_file;
-        uint64_t size; /* bytes given to the sink */
-        uint64_t written_back;
-        uint8_t gather[GATHER_SIZE];
-        size_t gathered;
+        struct sink *sink;
         struct archive_out *archive;
         struct pool *pool;
         struct codec *codec;    /* for reading back */
@@ -117,43 +106,14 @@ static bool work(void *worker, void *job, struct err *err)
         return true;
 }
 
-static bool out(struct writer *w, const void *bytes, size_t len,
-                struct err *err)
-{
-        TRY(io_write_all(w->fd, bytes, len, w->name, err));
-        if (w->is_file && w->size - w->written_back >= WRITEBACK_STEP) {
-                io_start_writeback(w->fd, w->written_back,
-                                   w->size - w->written_back);
-                w->written_back = w->size;
-        }
-        return true;
-}
-
-static bool flush_gathered(struct writer *w, struct err *err)
-{
-        size_t len = w->gathered;
-
-        w->gathered = 0;
-        return len == 0 || out(w, w->gather, len, err);
-}
-
-static bool sink(void *arg, const void *bytes, size_t len, bool frame,
-                 struct err *err)
+static bool put_bytes(void *arg, const void *bytes, size_t len, bool frame,
+                      struct err *err)
 {
         struct writer *w = arg;
 
-        w->size += len;
         if (frame)
                 digest_update(w->frame, bytes, len);
-        if (len > GATHER_SIZE - w->gathered)
-                TRY(flush_gathered(w, err));
-        if (len >= GATHER_SIZE / 2) {
-                TRY(flush_gathered(w, err));
-                return out(w, bytes, len, err);
-        }
-        memcpy(w->gather + w->gathered, bytes, len);
-        w->gathered += len;
-        return true;
+        return sink_write(w->sink, bytes, len, err);
 }
 
 static bool set_up(struct writer *w, bool read_back, struct err *err)
@@ -166,23 +126,17 @@ static bool set_up(struct writer *w, bool read_back, struct err *err)
                 .work = work,
         };
         const char *dir = w->options.spool_dir;
-        struct stat st;
 
         w->frame = digest_new();
         w->codec = codec_new(w->options.level);
         w->back = malloc(codec_bound(CHUNK_SIZE));
         if (!w->frame || !w->codec || !w->back)
                 return err_nomem(err);
-        /* Standard output sent to a file is write-only, and may be somewhere
-         * in the middle: written like a pipe. */
-        w->is_file =
-                fstat(w->fd, &st) == 0 && S_ISREG(st.st_mode) &&
-                (fcntl(w->fd, F_GETFL) & (O_ACCMODE | O_APPEND)) == O_RDWR &&
-                lseek(w->fd, 0, SEEK_CUR) == 0;
-        if (read_back && !w->is_file)
+        TRY(sink_new(w->fd, w->name, &w->sink, err));
+        if (read_back && !sink_is_file(w->sink))
                 TRY(spool_new(dir, 0, &w->tee, err));
         TRY(spool_new(dir, INDEX_MEMORY, &w->lines, err));
-        TRY(archive_out_new(sink, w, w->options.mtime, &w->archive, err));
+        TRY(archive_out_new(put_bytes, w, w->options.mtime, &w->archive, err));
         return pool_new(&ops, w, w->options.threads, &w->pool, err);
 }
 
@@ -215,13 +169,14 @@ void writer_free(struct writer *w)
         spool_free(w->tee);
         codec_free(w->codec);
         digest_free(w->frame);
+        sink_free(w->sink);
         free(w->back);
         free(w);
 }
 
 uint64_t writer_size(const struct writer *w)
 {
-        return w->size;
+        return sink_size(w->sink);
 }
 
 static bool add_line(struct writer *w, const struct index_entry *e,
@@ -242,7 +197,7 @@ static bool put(struct writer *w, struct index_entry *e, const void *bytes,
                 struct err *err)
 {
         TRY(archive_out_begin(w->archive, e->name, e->stored_len, err));
-        e->data_offset = w->size;
+        e->data_offset = writer_size(w);
         TRY(archive_out_data(w->archive, bytes, (size_t)e->stored_len, err));
         TRY(archive_out_end(w->archive, err));
         return add_line(w, e, err);
@@ -363,9 +318,7 @@ bool writer_read_back(struct writer *w, uint64_t data_offset,
         if (w->tee) {
                 TRY(spool_read(w->tee, data_offset, to, stored_len, err));
         } else {
-                TRY(flush_gathered(w, err));
-                TRY(io_pread_all(w->fd, to, stored_len, data_offset, w->name,
-                                 err));
+                TRY(sink_read(w->sink, to, stored_len, data_offset, err));
         }
         return !w->options.compress ||
                codec_unpack(w->codec, to, stored_len, bytes, len, err);
@@ -441,7 +394,7 @@ static bool put_index(struct writer *w, struct trailer *t, struct err *err)
         t->index_size = strlen(INDEX_HEADER) + size;
         ok = ok &&
              archive_out_begin(w->archive, MEMBER_INDEX, t->index_size, err);
-        t->index_offset = w->size;
+        t->index_offset = writer_size(w);
         if (ok) {
                 digest_update(d, INDEX_HEADER, strlen(INDEX_HEADER));
                 ok = archive_out_data(w->archive, INDEX_HEADER,
@@ -471,12 +424,12 @@ bool writer_finish(struct writer *w, struct err *err)
         TRY(put_index(w, &t, err));
         TRY(archive_out_begin(w->archive, MEMBER_TRAILER, TRAILER_SIZE, err));
         t.members = w->members;
-        t.file_size = w->size + TRAILER_SIZE + TAR_END_SIZE;
+        t.file_size = writer_size(w) + TRAILER_SIZE + TAR_END_SIZE;
         digest_result(w->frame, t.frame_digest);
         trailer_encode(&t, bytes);
         TRY(archive_out_data(w->archive, bytes, sizeof bytes, err));
         TRY(archive_out_end(w->archive, err));
         TRY(archive_out_close(w->archive, err));
-        assert(w->size == t.file_size);
-        return flush_gathered(w, err);
+        assert(writer_size(w) == t.file_size);
+        return sink_flush(w->sink, err);
 }
