@@ -12,6 +12,7 @@
 
 #define PATCH_MEMORY (8 * MiB)
 #define NO_PATCH     0
+#define PAGES_MAX    (CHUNK_SIZE / TARGET_PAGE_MIN) /* of a chunk */
 
 enum chunk_state {
         CHUNK_UNTOUCHED, /* no page went into a buffer                      */
@@ -44,8 +45,12 @@ struct assembler {
         struct chunk_record *chunks; /* of all blocks, one after the other   */
         uint64_t *first;             /* a block's first chunk; [count]: all  */
         struct spool *patches;
-        struct chunk *open; /* borrowed from the writer; NULL: none          */
+        /* The chunk that is open.  Memory is touched for content only: zero
+         * pages are most of many a guest's. */
+        bool is_open;
         uint64_t open_chunk;
+        struct chunk *open; /* borrowed from the writer; NULL: all zero yet */
+        uint64_t blank[PAGES_MAX / 64]; /* its pages still to be zeroed      */
         size_t open_missing; /* pages of it that have not come               */
         uint64_t stray;      /* the chunk of the last page not for it        */
         uint32_t page_size;
@@ -293,17 +298,57 @@ static bool begin_chunk(struct assembler *a, unsigned block, uint64_t chunk,
         b->tag = chunk;
         memcpy(b->dir, a->dir, sizeof b->dir);
         a->open = b;
-        a->open_chunk = chunk;
         return true;
+}
+
+static bool is_blank(const struct assembler *a, size_t page)
+{
+        return a->blank[page / 64] >> (page % 64) & 1;
+}
+
+static void fill_blanks(struct assembler *a)
+{
+        for (size_t page = 0; page * a->page_size < a->open->len; page++)
+                if (is_blank(a, page))
+                        memset(a->open->bytes + page * a->page_size, 0,
+                               a->page_size);
+        memset(a->blank, 0, sizeof a->blank);
 }
 
 /* rewrite: an earlier one of that name is in the file and must be replaced,
  * even by zeros. */
 static bool submit(struct assembler *a, bool rewrite, struct err *err)
 {
-        a->open->drop_zero = !rewrite;
+        a->is_open = false;
         a->chunks[a->open_chunk].state = CHUNK_SUBMITTED;
+        if (!a->open) {
+                assembler_written(a, a->open_chunk, 0, 0);
+                return true;
+        }
+        fill_blanks(a);
+        a->open->drop_zero = !rewrite;
         return writer_submit(a->w, steal(a->open), err);
+}
+
+/* A page of the open chunk. */
+static bool put_page(struct assembler *a, unsigned block, size_t page,
+                     enum page_kind kind, const uint8_t *bytes, size_t len,
+                     struct err *err)
+{
+        uint64_t bit = UINT64_C(1) << (page % 64);
+        uint8_t *to;
+
+        if (kind == PAGE_FILL && bytes[0] == 0) {
+                a->blank[page / 64] |= bit;
+                return true;
+        }
+        if (!a->open)
+                TRY(begin_chunk(a, block, a->open_chunk, err));
+        to = a->open->bytes + page * a->page_size;
+        if (kind == PAGE_DELTA && is_blank(a, page))
+                memset(to, 0, a->page_size);
+        a->blank[page / 64] &= ~bit;
+        return apply(to, a->page_size, kind, bytes, len, err);
 }
 
 static bool open_chunk(struct assembler *a, unsigned block, uint64_t chunk,
@@ -312,18 +357,21 @@ static bool open_chunk(struct assembler *a, unsigned block, uint64_t chunk,
         struct chunk_record *c = &a->chunks[chunk];
         size_t seen = 0;
 
-        if (a->open)
+        if (a->is_open)
                 TRY(submit(a, false, err));
-        TRY(begin_chunk(a, block, chunk, err));
-        memset(a->open->bytes, 0, a->open->len);
+        a->is_open = true;
+        a->open_chunk = chunk;
+        memset(a->blank, 0xff, sizeof a->blank);
         c->state = CHUNK_OPEN;
         for (size_t i = 0; c->seen && i < (pages + 63) / 64; i++)
                 seen += (size_t)__builtin_popcountll(c->seen[i]);
         a->open_missing = pages - seen;
         a->stray = UINT64_MAX;
-        if (c->patches != NO_PATCH)
-                return apply_patches(a, c, a->open->bytes, err);
-        return true;
+        if (c->patches == NO_PATCH)
+                return true;
+        TRY(begin_chunk(a, block, chunk, err));
+        fill_blanks(a);
+        return apply_patches(a, c, a->open->bytes, err);
 }
 
 /*
@@ -334,7 +382,7 @@ static bool open_chunk(struct assembler *a, unsigned block, uint64_t chunk,
  */
 static bool moves_on(struct assembler *a, uint64_t chunk)
 {
-        bool moves = !a->open || a->stray == chunk;
+        bool moves = !a->is_open || a->stray == chunk;
 
         a->stray = chunk;
         return moves;
@@ -356,8 +404,7 @@ bool assembler_page(struct assembler *a, uint32_t page_size, unsigned block,
         TRY(see(a, c, pages, page, &again, err));
         a->pages_again += again;
         if (c->state == CHUNK_OPEN) {
-                TRY(apply(a->open->bytes + page * page_size, page_size, kind,
-                          bytes, len, err));
+                TRY(put_page(a, block, page, kind, bytes, len, err));
                 /* At once, so that RAM stays before items that follow it. */
                 return a->open_missing > 0 || submit(a, false, err);
         }
@@ -376,6 +423,8 @@ static bool rewrite(struct assembler *a, unsigned block, uint64_t chunk,
         if (c->state == CHUNK_SUBMITTED && !stored)
                 a->zero_bytes -= chunk_len(a, block, chunk);
         TRY(begin_chunk(a, block, chunk, err));
+        a->open_chunk = chunk;
+        memset(a->blank, 0, sizeof a->blank);
         if (stored)
                 TRY(writer_read_back(a->w, c->data_offset, c->stored_len,
                                      a->open->bytes, a->open->len, err));
@@ -387,7 +436,7 @@ static bool rewrite(struct assembler *a, unsigned block, uint64_t chunk,
 
 bool assembler_end(struct assembler *a, struct err *err)
 {
-        if (a->open)
+        if (a->is_open)
                 TRY(submit(a, false, err));
         TRY(writer_flush(a->w, err));
         for (unsigned block = 0; block < a->blocks->count; block++)
