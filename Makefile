@@ -152,9 +152,17 @@ check-faults: build-tests guest
 check-long: build-tests guest
 	@$(TEST_ENV) LONG=1 tests/run.sh $(TESTS)
 
-# Beside QEMU's own ways to save and load, in one run.
-bench: build-tests
-	@STASIS=$(abspath $(PROGRAM)) TOOLS=$(abspath $(BUILD)/tests/tool) bench/peers.sh
+# Beside what else saves and loads a VM, in one run: $(OUT)/bench.md, .json, .svg.
+# For a part of it: ROUNDS=1 GUESTS=content PEERS="exec:cat exec:zstd".
+ROUNDS ?= 5
+GUESTS ?= content linux empty
+OUT    ?= $(BUILD)/bench
+bench: build-tests guest $(MICRO)
+	@tests/deps.sh bench
+	@SUITES=trixie tests/versions.sh fetch $(CACHE)/qemu-versions
+	@$(TEST_ENV) VERSIONS=$(CACHE)/qemu-versions MICRO=$(abspath $(MICRO)) \
+		bench/bench.py --rounds $(ROUNDS) $(GUESTS:%=--guest %) \
+		$(PEERS:%=--peer %) --out $(OUT)
 	@STASIS=$(abspath $(PROGRAM)) TOOLS=$(abspath $(BUILD)/tests/tool) bench/disks.sh
 
 # The program's parts in GB/s, beside memcpy in the same run.

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# deps.sh [demo|versions|ci]: installs what building and testing needs and the
+# deps.sh [demo|versions|bench|ci]: installs what building and testing needs and the
 # machine lacks (Debian and its kin).  Without the right to, prints the one
 # command to run and fails.  With `demo`: less, what that takes; with
-# `versions`: also what fetches other QEMU versions; with `ci`: the other
-# compiler.
+# `versions`: also what fetches other QEMU versions; with `bench`: also what
+# stasis is measured beside; with `ci`: the other compiler.
 
 set -u
 build="gcc libc6-dev make pkg-config libarchive-dev libzstd-dev
@@ -15,12 +15,15 @@ tests="libcmocka-dev qemu-system-x86 qemu-utils busybox-static cpio gzip
         xz-utils zstd xxhash tar binutils jq e2fsprogs fdisk mount"
 others="ovmf qemu-system-arm qemu-system-misc qemu-system-ppc python3 strace"
 versions="mmdebstrap"
+bench="lzop python3-matplotlib libvirt-daemon libvirt-clients
+        libvirt-daemon-driver-qemu"
 ci="clang"
 
 want="$build $tests $others"
 case ${1:-} in
 demo) want="$build $tests" ;;
 versions) want="$want $versions" ;;
+bench) want="$want $bench" ;;
 ci) want="$want $ci" ;;
 esac
 missing=
