@@ -19,6 +19,7 @@ import signal
 import subprocess
 import tempfile
 
+import floor
 import guests
 import machine
 import measure
@@ -48,6 +49,7 @@ def ensure_saved(env, guest, qemu, mode):
     path = peers.stored(f"stasis {mode}", qemu)
     if not os.path.exists(path):
         ways.save_stasis(mode)(env, guest, qemu, path)
+    return path
 
 
 def save_pair(env, guest, name, peer, qemu, number):
@@ -86,6 +88,20 @@ def one_round(env, guest, name, number):
     os.unlink(peers.stored(name, qemu))
 
 
+def one_floor(env, guest, number):
+    qemu = env["qemus"][""]
+    snapshot = ensure_saved(env, guest, qemu, "none")
+    for who, result in floor.floors(env, guest, qemu, snapshot):
+        note(env, "floor", guest, "floor", who, number, result)
+
+
+def one(env, guest, name, number):
+    if name == "floor":
+        one_floor(env, guest, number)
+    else:
+        one_round(env, guest, name, number)
+
+
 def fail(env, guest, name, err):
     why = " ".join(str(err).split())[:300]
     env["missing"].append({"guest": guest, "peer": name, "why": why})
@@ -99,7 +115,7 @@ def one_guest(env, name, options):
     for number in range(1, options.rounds + 1):
         for peer in list(left):
             try:
-                one_round(env, guest, peer, number)
+                one(env, guest, peer, number)
             except FAILURES as err:
                 fail(env, name, peer, err)
                 left.remove(peer)
@@ -128,13 +144,13 @@ def arguments():
         description="stasis beside what else saves and restores a QEMU VM")
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--guest", action="append", choices=guests.MAKERS)
-    p.add_argument("--peer", action="append", choices=peers.PEERS)
+    p.add_argument("--peer", action="append", choices=["floor", *peers.PEERS])
     p.add_argument("--out", default="build/bench")
     p.add_argument("--render", metavar="BENCH.JSON",
                    help="make the table and the plot of a run again")
     options = p.parse_args()
     options.guest = options.guest or list(guests.MAKERS)
-    options.peer = options.peer or list(peers.PEERS)
+    options.peer = options.peer or ["floor", *peers.PEERS]
     return options
 
 
