@@ -316,13 +316,57 @@ static void cut_model(char *type, const char *arch)
                 type[len - n] = 0;
 }
 
-/* The model's expansion tells which properties there are; the first CPU
- * itself, what they are after -cpu and the accelerator had their say. */
+/* Features that x86 sets by the topology when the CPU is made, whatever its
+ * model says. */
+static bool is_topology(const char *name)
+{
+        return strcmp(name, "ht") == 0 || strcmp(name, "cmp-legacy") == 0 ||
+               strcmp(name, "cmp_legacy") == 0;
+}
+
+/* What a model has and this host or accelerator cannot give is taken away from
+ * the CPU, and x86 tells what that was. */
+static bool took_some(const json_t *filtered)
+{
+        const json_t *word;
+        size_t i;
+
+        json_array_foreach(filtered, i, word)
+        {
+                if (json_integer_value(json_object_get(word, "features")) != 0)
+                        return true;
+        }
+        return false;
+}
+
+/* Each question costs QEMU a third of a millisecond, and there are 400
+ * properties: only those are asked for that the model's expansion (which knows
+ * what -cpu added) leaves open. */
+static bool has_feature(struct qmp *q, const char *path, const char *name,
+                        const json_t *expanded, const json_t *filtered,
+                        bool *has_out, struct err *err)
+{
+        json_auto_t *value = NULL;
+
+        *has_out = json_is_true(expanded);
+        if (!json_is_boolean(expanded) || strcmp(name, "realized") == 0) {
+                *has_out = false;
+                return true;
+        }
+        if (filtered && !is_topology(name) &&
+            (!*has_out || !took_some(filtered)))
+                return true;
+        TRY(qom_get(q, path, name, &value, err));
+        *has_out = json_is_true(value);
+        return true;
+}
+
 static bool describe_features(struct qmp *q, const char *model,
                               const char *path, json_t *cpu, struct err *err)
 {
         json_auto_t *expansion = NULL, *features = json_array();
-        json_t *props, *ignored;
+        json_auto_t *filtered = NULL;
+        json_t *props, *expanded;
         const char *name;
 
         TRY(qmp_ask(q, "query-cpu-model-expansion",
@@ -332,14 +376,13 @@ static bool describe_features(struct qmp *q, const char *model,
         props = json_object_get(json_object_get(expansion, "model"), "props");
         if (!props)
                 return true;
-        json_object_foreach(props, name, ignored)
+        TRY(qom_get(q, path, "filtered-features", &filtered, err));
+        json_object_foreach(props, name, expanded)
         {
-                json_auto_t *value = NULL;
+                bool has;
 
-                if (!json_is_boolean(ignored))
-                        continue;
-                TRY(qom_get(q, path, name, &value, err));
-                if (json_is_true(value) &&
+                TRY(has_feature(q, path, name, expanded, filtered, &has, err));
+                if (has &&
                     json_array_append_new(features, json_string(name)) != 0)
                         return err_nomem(err);
         }
