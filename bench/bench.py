@@ -57,7 +57,7 @@ def save_pair(env, guest, name, peer, qemu, number):
         if who == name:
             label, save = name, peer["save"]
         else:
-            label, save = f"stasis {who}", ways.save_stasis(who)
+            label, save = f"stasis {who}", ways.save_stasis(*who.split())
         result = save(env, guest, qemu, peers.stored(label, qemu))
         note(env, "save", guest, name, label, number, result)
 
@@ -109,6 +109,8 @@ def fail(env, guest, name, err):
 
 
 def one_guest(env, name, options):
+    os.mkdir(name)
+    os.chdir(name)
     guest = guests.MAKERS[name](env)
     env["guests"][name] = guest["about"]
     left = list(options.peer)
@@ -119,8 +121,8 @@ def one_guest(env, name, options):
             except FAILURES as err:
                 fail(env, name, peer, err)
                 left.remove(peer)
-    for entry in os.listdir("."):
-        os.unlink(entry)
+    os.chdir("..")
+    shutil.rmtree(name)
 
 
 def measure_all(env, options):
@@ -129,6 +131,7 @@ def measure_all(env, options):
     home = os.getcwd()
     work = tempfile.mkdtemp(prefix="stasis-bench-",
                             dir=os.environ.get("TMPDIR", "/var/tmp"))
+    env["work"] = work
     os.chdir(work)
     try:
         for guest in options.guest:

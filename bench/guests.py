@@ -31,9 +31,13 @@ def make_content(path, size):
     tar.wait()
 
 
-def machine(mib, *options):
-    return ["-M", "pc", "-m", str(mib), "-nodefaults", "-display", "none",
-            "-S", *options]
+def guest(name, mib, boot, fill, about):
+    """BOOT: what it is started with, always; FILL: when its memory is not
+    restored."""
+    machine = ["-M", "pc", "-m", str(mib), "-nodefaults", "-display", "none",
+               "-S"]
+    return {"name": name, "mib": mib, "boot": boot, "fill": fill,
+            "options": machine + boot, "about": f"{mib} MiB of RAM, {about}"}
 
 
 def filled(name, mib, size, scale):
@@ -41,9 +45,8 @@ def filled(name, mib, size, scale):
     path = os.path.abspath(f"content-{name}")
     make_content(path, size)
     loader = f"loader,file={path},addr={LOAD_ADDRESS:#x},force-raw=on"
-    return {"name": name, "mib": mib, "options": machine(mib),
-            "fill": ["-device", loader],
-            "about": f"{mib} MiB of RAM, {size} bytes of /usr in it"}
+    return guest(name, mib, [], ["-device", loader],
+                 f"{size / 1e6:,.0f} MB of /usr in it")
 
 
 def content(env):
@@ -62,8 +65,7 @@ def linux(env):
             "-initrd", f"{env['guest']}/cloud/initrd",
             "-append", "console=ttyS0 quiet no_timer_check",
             "-serial", "file:" + os.path.abspath("serial")]
-    return {"name": "linux", "mib": mib, "options": machine(mib, *boot),
-            "fill": None, "about": f"{mib} MiB of RAM, a Linux that booted"}
+    return guest("linux", mib, boot, [], "a Linux that booted")
 
 
 MAKERS = {"content": content, "linux": linux, "empty": empty}

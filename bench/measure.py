@@ -42,6 +42,14 @@ def status_kib(pid, key):
     return 0
 
 
+def command(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as f:
+            return f.read().strip()
+    except OSError:
+        return None
+
+
 def children(pid):
     found = []
     try:
@@ -99,7 +107,7 @@ class Meter:
         if qemu:
             with open(f"/proc/{qemu}/clear_refs", "w") as f:
                 f.write("5")  # its peak RSS counts from now
-            self.rss = status_kib(qemu, "VmRSS")
+            self.rss = self.top = status_kib(qemu, "VmRSS")
         self.read = device_read(".")
         self.cpu = busy()
         self.began = time.monotonic()
@@ -107,6 +115,8 @@ class Meter:
     def tick(self):
         # A peak that is a maximum since the process began; what it grows in
         # its last few milliseconds is not seen.
+        if self.qemu:
+            self.top = max(self.top, status_kib(self.qemu, "VmHWM"))
         for pid in self.helpers():
             peak = status_kib(pid, "VmHWM")
             self.peaks[pid] = max(peak, self.peaks.get(pid, 0))
@@ -120,14 +130,14 @@ class Meter:
         wall = time.monotonic() - self.began
         cpu = busy() - self.cpu
         read = device_read(".")
+        self.tick()
         self.stands()
         return {
             "wall": wall,
             "stands": self.stood,
             "cpu": cpu,
             "helper_rss": sum(self.peaks.values()) * 1024,
-            "qemu_growth": self.qemu
-            and max(0, status_kib(self.qemu, "VmHWM") - self.rss) * 1024,
+            "qemu_growth": self.qemu and (self.top - self.rss) * 1024,
             "read": None if read is None else read - self.read,
         }
 

@@ -4,6 +4,7 @@
 import os
 import shutil
 
+import virsh
 import ways
 
 MULTIFD = {"multifd-channels": 2}
@@ -23,6 +24,13 @@ def mapped(capabilities, parameters):
             "cold": True, "needs": []}
 
 
+def libvirt(save_format, ours):
+    # virsh save ends the VM, and its time is with that.
+    return {"save": virsh.save(save_format),
+            "restore": virsh.restore(save_format), "ours": [f"{ours} --quit"],
+            "ours_back": [ours], "needs": ["libvirtd", "virsh", "unshare"]}
+
+
 # ours, ours_back: what stasis does beside the peer, when it saves and when it
 # restores; the peer stands between the two.
 PEERS = {
@@ -38,6 +46,8 @@ PEERS = {
                "needs": ["qemu-img"]},
     "mapped-ram": mapped(["mapped-ram"], {}),
     "mapped-ram-multifd": mapped(["mapped-ram", "multifd"], MULTIFD),
+    "virsh-lzop": libvirt("lzop", "zstd:1"),
+    "virsh-raw": libvirt("raw", "none"),
 }
 
 TITLES = {
@@ -47,6 +57,8 @@ TITLES = {
     "savevm": "QEMU savevm, loadvm",
     "mapped-ram": "QEMU 10.0 mapped-ram",
     "mapped-ram-multifd": "QEMU 10.0 mapped-ram, multifd",
+    "virsh-lzop": "virsh save, restore; lzop",
+    "virsh-raw": "virsh save, restore; raw",
 }
 
 

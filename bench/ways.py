@@ -32,11 +32,33 @@ def run_stasis(meter, pids, argv):
     return process
 
 
+def status(machine):
+    return machine.watch.command("query-migrate").get("status", "none")
+
+
+def watcher(machine, meter):
+    """Tells when the guest could go on: QEMU has begun and is done, or is no
+    more there to ask."""
+    begun = False
+
+    def look():
+        nonlocal begun
+        if meter.stood is not None:
+            return
+        try:
+            now = status(machine)
+        except (RuntimeError, OSError):
+            now = "gone"
+        if now in UNDER_WAY:
+            begun = begun or now != "none"
+        elif begun:
+            meter.stands()
+    return look
+
+
 def save_stasis(mode, *options):
     def save(env, guest, qemu, path):
         with guests.start(env, guest, qemu) as machine:
-            state = lambda: machine.watch.command("query-migrate").get(
-                "status", "none")
             os.sync()
             pids = []
             meter = measure.Meter(lambda: pids, machine.pid)
@@ -44,11 +66,7 @@ def save_stasis(mode, *options):
                 env["stasis"], "save", "--qmp", "qmp", "--force", "--compress",
                 mode, *options, path])
 
-            def look():
-                if meter.stood is None and state() not in UNDER_WAY:
-                    meter.stands()
-
-            ended = measure.wait_for(process, meter, look)
+            ended = measure.wait_for(process, meter, watcher(machine, meter))
             result = meter.stop()
             if ended != 0:
                 raise RuntimeError(process.stderr.read().decode().strip())
@@ -81,15 +99,12 @@ def set_up(machine, capabilities, parameters):
 
 
 def wait_migrated(machine, meter):
-    while True:
-        status = machine.watch.command("query-migrate").get("status", "none")
-        if status not in UNDER_WAY:
-            break
+    while (now := status(machine)) in UNDER_WAY:
         meter.tick()
         time.sleep(measure.POLL)
     meter.stands()
-    if status != "completed":
-        raise RuntimeError(f"migration {status}: {vm.said()}")
+    if now != "completed":
+        raise RuntimeError(f"migration {now}: {vm.said()}")
 
 
 def save_migrate(uri, capabilities=(), parameters={}):
