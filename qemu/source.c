@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/limits.h"
 #include "base/progress.h"
 
 #include <assert.h>
@@ -11,6 +12,9 @@
 #include <string.h>
 
 #define IDLE_MS 50
+/* One read stays in a core's own cache until its pages have been copied on. */
+#define READ_MAX    (256 * KiB)
+#define COMPACT_MAX (64 * KiB)
 
 struct source {
         int fd;
@@ -73,19 +77,31 @@ bool source_ready(struct source *s)
         return s->ended || poll(&p, 1, 0) > 0;
 }
 
+/* To the front, where the cache is warm: little is left when more is wanted. */
+static void compact(struct source *s)
+{
+        memmove(s->bytes, s->bytes + s->begin, s->end - s->begin);
+        s->end -= s->begin;
+        s->begin = 0;
+}
+
 /* One read into the buffer's free end, after waiting for it. */
 static bool fill(struct source *s, struct err *err)
 {
         bool came = false;
-        size_t len;
+        size_t len, room;
 
         while (!came) {
                 TRY(source_wait(s, IDLE_MS, &came, err));
                 if (!came && s->idle)
                         TRY(s->idle(s->arg, err));
         }
-        TRY(io_read_some(s->fd, s->bytes + s->end, sizeof s->bytes - s->end,
-                         &len, s->name, err));
+        if (s->begin > 0 && s->end - s->begin < COMPACT_MAX)
+                compact(s);
+        room = sizeof s->bytes - s->end;
+        TRY(io_read_some(s->fd, s->bytes + s->end,
+                         room < READ_MAX ? room : READ_MAX, &len, s->name,
+                         err));
         s->ended = len == 0;
         s->end += len;
         return true;
@@ -95,11 +111,8 @@ bool source_need(struct source *s, size_t n, const uint8_t **view_out,
                  size_t *len_out, struct err *err)
 {
         assert(n <= sizeof s->bytes);
-        if (n > sizeof s->bytes - s->begin) {
-                memmove(s->bytes, s->bytes + s->begin, s->end - s->begin);
-                s->end -= s->begin;
-                s->begin = 0;
-        }
+        if (n > sizeof s->bytes - s->begin)
+                compact(s);
         while (s->end - s->begin < n) {
                 if (!s->ended)
                         TRY(fill(s, err));

@@ -39,6 +39,8 @@
 /* Silences of 50 ms after which a sender that says it waits is believed. */
 #define SILENCES 4
 
+#define SEND_BUFFER (1024 * 1024)
+
 #define RETURN_PATH_SHUT 1
 
 struct live {
@@ -248,6 +250,10 @@ static bool start(struct live *l, struct err *err)
                 return err_os(err, errno, "socketpair");
         l->stream = fds[0];
         theirs = fds[1];
+        /* Larger steps mean fewer switches between QEMU and us.  A hint: there
+         * is a limit for all (net.core.wmem_max). */
+        setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER},
+                   sizeof(int));
         TRY(qmp_command_fd(l->q, "getfd",
                            json_pack("{s:s}", "fdname", "stasis"), theirs, NULL,
                            NULL, err));
