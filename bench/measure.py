@@ -163,10 +163,20 @@ def sync_file(path):
 
 
 def warm(path):
+    """Into the page cache with it, but not with the zeros of its holes."""
+    buffer = bytearray(1 << 20)
     with open(path, "rb", buffering=0) as f:
-        buffer = bytearray(1 << 20)
-        while f.readinto(buffer):
-            pass
+        size = os.fstat(f.fileno()).st_size
+        at = 0
+        while at < size:
+            try:
+                at = os.lseek(f.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                break  # nothing but a hole is left
+            end = os.lseek(f.fileno(), at, os.SEEK_HOLE)
+            f.seek(at)
+            while at < end:
+                at += f.readinto(memoryview(buffer)[:end - at])
 
 
 def resident(path):
