@@ -167,6 +167,11 @@ bench: build-tests guest $(MICRO)
 
 # The program's parts in GB/s, beside memcpy in the same run.
 bench-micro: $(MICRO)
+	@$(MICRO)
+
+# What a snapshot costs per GiB, up to a million chunks.
+bench-growth: build-tests
+	@STASIS=$(abspath $(PROGRAM)) TOOLS=$(abspath $(BUILD)/tests/tool) bench/growth.sh
 
 # Every real-QEMU test with each QEMU of Debian's suites.
 check-versions: build-tests guest
@@ -232,7 +237,7 @@ clean:
 
 .SECONDARY:
 .PHONY: all man check check-now check-unit check-cli check-quick check-qemu \
-	bench bench-micro fuzz fuzz-now check-faults check-long check-versions check-matrix check-asan check-tsan check-valgrind demo \
+	bench bench-micro bench-growth fuzz fuzz-now check-faults check-long check-versions check-matrix check-asan check-tsan check-valgrind demo \
 	demo-now deps guest build-tests install format clean FORCE
 FORCE:
 

@@ -17,11 +17,13 @@ enum synth_content {
         SYNTH_FILL,    /* a byte, repeated: costs and compresses to nothing  */
         SYNTH_COUNTER, /* a counter's words: compress, with some work        */
         SYNTH_RANDOM,  /* do not compress                                    */
+        SYNTH_GIVEN,   /* the caller's                                       */
 };
 
 struct synth {
         uint64_t ram; /* bytes, a multiple of the page                      */
         enum synth_content content;
+        const uint8_t *given;  /* all of SYNTH_GIVEN's RAM                  */
         uint64_t per_chunk;    /* of a MiB's pages so many are not zero     */
         uint64_t zero_percent; /* of those that are left, so many are       */
         uint64_t again;        /* pages that come again, otherwise filled   */
@@ -59,6 +61,10 @@ static inline void synth_fill(const struct synth *s, uint64_t page,
         if (s->content == SYNTH_FILL) {
                 memset(out, (int)(synth_mix(from) % 255 + 1), SYNTH_PAGE);
                 memcpy(out, &from, sizeof from);
+                return;
+        }
+        if (s->content == SYNTH_GIVEN) {
+                memcpy(out, s->given + page * SYNTH_PAGE, SYNTH_PAGE);
                 return;
         }
         for (size_t i = 0; i < SYNTH_PAGE / 8; i++) {
