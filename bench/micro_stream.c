@@ -28,6 +28,7 @@ struct streams {
         int null;
         bool compress;
         unsigned threads;
+        void (*receive)(int fd);
 };
 
 static bool put(void *arg, const void *bytes, size_t len)
@@ -121,6 +122,20 @@ static void parse(int fd)
         source_free(source);
 }
 
+/* What the parser cannot be faster than. */
+static void drain(int fd)
+{
+        static uint8_t bytes[256 * KiB];
+        struct err err = ERR_INIT;
+        size_t len;
+
+        do {
+                if (!io_read_some(fd, bytes, sizeof bytes, &len, "stream",
+                                  &err))
+                        micro_die("reading", &err);
+        } while (len);
+}
+
 static void rewind_fd(int fd)
 {
         if (lseek(fd, 0, SEEK_SET) != 0)
@@ -160,7 +175,7 @@ static void *send_all(void *arg)
         return NULL;
 }
 
-static double parse_socket(void *arg)
+static double through_socket(void *arg)
 {
         struct streams *s = arg;
         off_t len = lseek(s->in, 0, SEEK_END);
@@ -178,7 +193,7 @@ static double parse_socket(void *arg)
         begun = micro_wall();
         if (pthread_create(&thread, NULL, send_all, &sender) != 0)
                 micro_die("no thread", NULL);
-        parse(fds[0]);
+        s->receive(fds[0]);
         begun = micro_wall() - begun;
         pthread_join(thread, NULL);
         close(fds[0]);
@@ -194,6 +209,22 @@ static int target(const struct streams *s)
                 return s->null;
         rewind_fd(s->file);
         return s->file;
+}
+
+/* What the writer cannot be faster than. */
+static double write_plain(void *arg)
+{
+        struct streams *s = arg;
+        struct err err = ERR_INIT;
+        int fd = target(s);
+        double begun = micro_wall();
+
+        for (uint64_t i = 0; i < RAM / CHUNK_SIZE; i++)
+                if (!io_write_all(
+                            fd, s->m->content + i * CHUNK_SIZE % MICRO_CONTENT,
+                            CHUNK_SIZE, "memory", &err))
+                        micro_die("writing", &err);
+        return micro_wall() - begun;
 }
 
 static void one_chunk(struct writer *w, const struct streams *s, uint64_t i)
@@ -338,16 +369,23 @@ void micro_stream(struct micro *m)
         s.in = disk;
         micro_add(m, &c, "stream parser, from a cached file");
         s.in = in;
-        c.run = parse_socket;
+        c.run = through_socket;
+        s.receive = parse;
         micro_add(m, &c, "stream parser, from a socket and its sender");
+        s.receive = drain;
+        c.goal = 0;
+        micro_add(m, &c, "a socket and its sender, nothing parsed");
+        c.goal = 0.4;
         s.threads = pool_default_threads();
         c.run = write_chunks;
         s.file = -1;
         micro_add(m, &c, "writer, none, to /dev/null");
         s.file = file;
         micro_add(m, &c, "writer, none, to memory");
-        c.run = capture;
         c.goal = 0;
+        c.run = write_plain;
+        micro_add(m, &c, "write() alone, to memory");
+        c.run = capture;
         s.file = -1;
         micro_add(m, &c, "stream to snapshot, none, to /dev/null");
         s.file = file;
