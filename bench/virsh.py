@@ -51,7 +51,9 @@ def daemon(env, qemu, save_format):
 
 
 def destroy(lib):
-    os.kill(lib.qemu_pid(DOMAIN), signal.SIGKILL)
+    """Also what an operation that failed left."""
+    if lib.virsh("list", "--name"):
+        os.kill(lib.qemu_pid(DOMAIN), signal.SIGKILL)
     while lib.virsh("list", "--name"):
         time.sleep(0.02)
 
@@ -99,6 +101,7 @@ def start(guest, lib, qemu):
 def save(save_format):
     def save_in_format(env, guest, qemu, path):
         lib = daemon(env, qemu, save_format)
+        destroy(lib)
         start(guest, lib, qemu)
         return save_domain(lib, path)
     return save_in_format
@@ -107,6 +110,7 @@ def save(save_format):
 def restore(save_format):
     def restore_in_format(env, guest, qemu, path):
         lib = daemon(env, qemu, save_format)
+        destroy(lib)
         xml = write_xml(guest, qemu, guest["boot"], "target.xml")
         pids = []
         meter = measure.Meter(lambda: pids + lib.helpers())
