@@ -24,13 +24,17 @@ sys.exit(code)' "$@"
 }
 
 measure() { # MIB
+        local chunks
         "$TOOLS/synth" "$1" fill 1 0 $again |
-                peak "save-$1" "$STASIS" import --force --threads 2 - x.stasis ||
+                peak "save-$1" "$STASIS" import --force --threads 2 \
+                        - x.stasis ||
                 exit 1
         peak "verify-$1" "$STASIS" verify --threads 2 x.stasis > verify.out
-        [ "$(sed -n 's/^.*sound: \([0-9]*\) chunks.*/\1/p' verify.out)" -ge "$1" ] ||
+        chunks=$(sed -n 's/^.*sound: \([0-9]*\) chunks.*/\1/p' verify.out)
+        [ "${chunks:-0}" -ge "$1" ] ||
                 fail "not all chunks are there: $(cat verify.out)"
-        peak "pipe-$1" "$STASIS" verify --threads 2 - < <(cat x.stasis) > verify.out
+        peak "pipe-$1" "$STASIS" verify --threads 2 - < <(cat x.stasis) \
+                > verify.out
         peak "restore-$1" "$STASIS" restore --threads 2 --to - x.stasis \
                 2> restore.err > >(cat > /dev/null)
 }
