@@ -3,7 +3,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -112,8 +111,3 @@ def start(argv):
     except BaseException:
         vm.end()
         raise
-
-
-def stop_gently(process):
-    process.send_signal(signal.SIGTERM)
-    process.wait()
