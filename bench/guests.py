@@ -37,7 +37,8 @@ def guest(name, mib, boot, fill, about):
     machine = ["-M", "pc", "-m", str(mib), "-nodefaults", "-display", "none",
                "-S"]
     return {"name": name, "mib": mib, "boot": boot, "fill": fill,
-            "options": machine + boot, "about": f"{mib / 1024:.3g} GiB of RAM, {about}"}
+            "options": machine + boot,
+            "about": f"{mib / 1024:.3g} GiB of RAM, {about}"}
 
 
 def filled(name, mib, size, scale):

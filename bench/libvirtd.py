@@ -55,7 +55,8 @@ def link_programs(home, names):
     for name in names:
         if not (path := shutil.which(name)):
             raise RuntimeError(f"no {name}")
-        os.symlink(os.path.abspath(path), f"{home}/bin/{os.path.basename(name)}")
+        link = f"{home}/bin/{os.path.basename(name)}"
+        os.symlink(os.path.abspath(path), link)
 
 
 def write_files(home, save_format):

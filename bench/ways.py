@@ -13,7 +13,8 @@ import guests
 import measure
 import vm
 
-UNDER_WAY = ("none", "setup", "active", "device", "pre-switchover", "wait-unplug")
+UNDER_WAY = ("none", "setup", "active", "device", "pre-switchover",
+             "wait-unplug")
 
 
 def sized(result, path):
