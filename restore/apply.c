@@ -330,7 +330,15 @@ static bool is_absent(const json_t *absent, const char *block, uint64_t begin,
         return false;
 }
 
-/* What is in no chunk is zero, and a target's ROMs are not: so it is sent. */
+static bool has_zeros(const struct apply *a, const char *block, uint64_t at,
+                      uint64_t len)
+{
+        return a->options->is_zero &&
+               a->options->is_zero(a->options->arg, block, at, len);
+}
+
+/* What is in no chunk is zero, and a target's ROMs are not: so it is sent,
+ * unless the target is known to have nothing there yet. */
 static bool send_gaps(struct apply *a, struct err *err)
 {
         const struct ram_blocks *ram = grammar_ram(a->grammar);
@@ -348,7 +356,8 @@ static bool send_gaps(struct apply *a, struct err *err)
                         if (len > CHUNK_SIZE)
                                 len = CHUNK_SIZE;
                         if (a->sent[i][c / 8] >> (c % 8) & 1 ||
-                            is_absent(absent, b->name, at, at + len))
+                            is_absent(absent, b->name, at, at + len) ||
+                            has_zeros(a, b->name, at, len))
                                 continue;
                         TRY(emission_pages(a->emission, i, at, NULL,
                                            (size_t)len, a->page_size, err));

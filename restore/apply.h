@@ -32,6 +32,10 @@ struct apply_options {
         /* Called when all is verified and before device state is sent: the
          * last moment to refuse.  From a pipe, reader_state() is known then. */
         bool (*proven)(void *arg, struct err *err);
+        /* Whether the target's RAM there is zero as it is, so that zeros need
+         * not be sent: asked behind all other RAM.  May be NULL. */
+        bool (*is_zero)(void *arg, const char *block, uint64_t offset,
+                        uint64_t len);
         void *arg;
         struct progress *progress;
 };

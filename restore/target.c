@@ -7,6 +7,7 @@
 #include "format/manifest.h"
 #include "qemu/explain.h"
 #include "qemu/disks.h"
+#include "qemu/fresh.h"
 #include "qemu/identity.h"
 #include "qemu/process.h"
 #include "restore/endpoint.h"
@@ -32,6 +33,7 @@ struct target {
         bool no_block; /* its disks are there already */
         struct view view;
         struct refusal refusal;
+        struct fresh *fresh; /* RAM that is zero yet; NULL: unknown */
         /* While apply runs. */
         struct check *check;
         struct reader *reader;
@@ -116,6 +118,7 @@ void target_free(struct target *t)
         if (t->stream >= 0)
                 close(t->stream);
         view_fini(&t->view);
+        fresh_close(t->fresh);
         qmp_close(t->q);
         process_free(t->process);
         free(t);
@@ -391,6 +394,13 @@ static bool feed(struct target *t, struct reader *r,
         return false;
 }
 
+static bool is_zero(void *arg, const char *block, uint64_t offset, uint64_t len)
+{
+        const struct target *t = arg;
+
+        return fresh_is_zero(t->fresh, block, offset, len);
+}
+
 bool target_load(struct target *t, struct reader *r, struct check *c,
                  const char *spool_dir, struct progress *progress,
                  uint64_t *stream_bytes_out, struct err *err)
@@ -401,6 +411,7 @@ bool target_load(struct target *t, struct reader *r, struct check *c,
                 .no_block = t->no_block,
                 .block = block_comes,
                 .proven = proven,
+                .is_zero = is_zero,
                 .arg = t,
                 .progress = progress,
         };
@@ -408,6 +419,9 @@ bool target_load(struct target *t, struct reader *r, struct check *c,
         bool ok;
 
         t->check = c;
+        /* A wrapper that is not QEMU itself has no memory where QEMU's is. */
+        if (t->process)
+                TRY(fresh_open(t->q, t->pid, &t->fresh, err));
         ok = feed(t, r, &o, &report, err);
         *stream_bytes_out = report.stream_bytes;
         return ok;
