@@ -74,12 +74,15 @@ static bool probe(struct examine *e, struct err *err)
 {
         struct twin_options o = {.disk_size = probe_disk_size,
                                  .own_network = true};
+        CLEANUP(dumping_fini) struct dumping dumping = DUMPING_INIT;
 
         TRY(twin_argv(e->options->command, &o, &e->twin, err));
+        /* Two QEMUs start at the same time. */
+        TRY(probe_dump_start(e->twin.argv, &dumping, err));
         TRY(probe_view(e->twin.argv, &e->view, err));
         e->view.lacks_devices = e->twin.lacks_devices;
         e->view.other_network = e->twin.no_offloads;
-        return probe_dump(e->twin.argv, &e->dump, err);
+        return probe_dump_end(&dumping, &e->dump, err);
 }
 
 static bool probed(struct examine *e, struct err *err)

@@ -177,17 +177,15 @@ uint64_t probe_disk_size(void *arg, const char *file, const char *format)
 }
 
 /* It writes the file and ends, before it would do anything else. */
-static bool dump_to(char *const *argv, const char *path, struct dump **out,
-                    struct err *err)
+bool probe_dump_start(char *const *argv, struct dumping *out, struct err *err)
 {
         struct process_options o = {.quiet = true, .outgoing = true};
         CLEANUP_FREE char **words = NULL;
-        CLEANUP_FREE char *text = NULL;
-        struct process *p = NULL;
-        size_t count = 0, len = 0;
-        char ending[32];
-        bool done;
+        size_t count = 0;
+        char path[64];
 
+        TRY(io_open_unlinked(NULL, &out->fd, err));
+        snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)getpid(), out->fd);
         while (argv[count])
                 count++;
         words = calloc(count + 3, sizeof *words);
@@ -195,29 +193,33 @@ static bool dump_to(char *const *argv, const char *path, struct dump **out,
                 return err_nomem(err);
         memcpy(words, argv, count * sizeof *words);
         words[count] = (char *)(uintptr_t) "-dump-vmstate";
-        words[count + 1] = (char *)(uintptr_t)path;
+        words[count + 1] = path;
         o.argv = words;
-        TRY(process_start(&o, &p, err));
+        return process_start(&o, &out->process, err);
+}
+
+bool probe_dump_end(struct dumping *d, struct dump **out, struct err *err)
+{
+        CLEANUP_FREE char *text = NULL;
+        char ending[32], path[64];
+        size_t len = 0;
+
+        *out = NULL;
         /* One that aborts in the middle (it makes an instance of each device
          * type) has told nothing. */
-        done = process_ended(p, DUMP_MS) &&
-               strcmp(process_ending(p, ending), "exit status 0") == 0;
-        process_free(p);
-        if (!done)
+        if (!process_ended(d->process, DUMP_MS) ||
+            strcmp(process_ending(d->process, ending), "exit status 0") != 0)
                 return true;
+        snprintf(path, sizeof path, "/proc/self/fd/%d", d->fd);
         TRY(io_read_file(path, LIMIT_VMDESC_BYTES, &text, &len, err));
         return len == 0 || dump_parse((const uint8_t *)text, len, out, err);
 }
 
-bool probe_dump(char *const *argv, struct dump **out, struct err *err)
+void dumping_fini(struct dumping *d)
 {
-        CLEANUP_FD int fd = -1;
-        char path[64];
-
-        *out = NULL;
-        TRY(io_open_unlinked(NULL, &fd, err));
-        snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)getpid(), fd);
-        return dump_to(argv, path, out, err);
+        process_free(d->process);
+        if (d->fd >= 0)
+                close(d->fd);
 }
 
 /* Ctrl-C ends the twin, too: what is said of that is not why. */

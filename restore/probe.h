@@ -31,9 +31,20 @@ bool probe_again(char *const *argv, int fd, const char *name, unsigned threads,
                  const char *spool_dir, struct refusal *out,
                  struct devices *again_out, struct err *err);
 
-/* What the binary knows to load (-dump-vmstate).  *out NULL: it does not say.
- */
-bool probe_dump(char *const *argv, struct dump **out, struct err *err);
+/* What the binary knows to load (-dump-vmstate): in two steps, for it takes a
+ * while.  *out NULL: it does not say. */
+struct dumping {
+        struct process *process;
+        int fd;
+};
+#define DUMPING_INIT                                                           \
+        {                                                                      \
+                .fd = -1                                                       \
+        }
+bool probe_dump_start(char *const *argv, struct dumping *out, struct err *err);
+bool probe_dump_end(struct dumping *d, struct dump **out, struct err *err);
+/* Also after a failure, or instead of the end. */
+void dumping_fini(struct dumping *d);
 
 /* An image and its backing files, as a command line names it; format NULL: what
  * it looks like, as QEMU does it. */
