@@ -24,6 +24,7 @@
 #define ENDING_MS  2000
 
 #define STREAM_NAME "stasis-in"
+#define SEND_BUFFER (1024 * 1024)
 
 struct target {
         struct process *process; /* NULL: attached */
@@ -270,6 +271,9 @@ static bool open_stream(struct target *t, struct err *err)
                 return err_os(err, errno, "socketpair");
         t->stream = pair[0];
         theirs = pair[1];
+        /* A hint: larger steps, fewer switches between QEMU and us. */
+        setsockopt(t->stream, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER},
+                   sizeof(int));
         TRY(qmp_command_fd(t->q, "getfd",
                            json_pack("{s:s}", "fdname", STREAM_NAME), theirs,
                            NULL, NULL, err));
