@@ -58,7 +58,10 @@ def save_pair(env, guest, name, peer, qemu, number):
             label, save = name, peer["save"]
         else:
             label, save = f"stasis {who}", ways.save_stasis(*who.split())
-        result = save(env, guest, qemu, peers.stored(label, qemu))
+        path = peers.stored(label, qemu)
+        if os.path.exists(path):
+            os.unlink(path)
+        result = save(env, guest, qemu, path)
         note(env, "save", guest, name, label, number, result)
 
 

@@ -271,15 +271,22 @@ static bool describe_vm(struct qmp *q, pid_t pid, json_t *manifest,
         return json_put(manifest, "vm", json_incref(vm), err);
 }
 
-static bool describe_qemu(struct qmp *q, json_t *manifest, struct err *err)
+bool identity_package(struct qmp *q, char *out, size_t size, struct err *err)
 {
         json_auto_t *version = NULL;
+
+        TRY(qmp_ask(q, "query-version", NULL, &version, err));
+        copy_member(version, "package", out, size);
+        return true;
+}
+
+static bool describe_qemu(struct qmp *q, json_t *manifest, struct err *err)
+{
         json_auto_t *qemu = json_object();
         char text[256];
 
         TRY(json_put(qemu, "version", json_string(qmp_version(q)), err));
-        TRY(qmp_ask(q, "query-version", NULL, &version, err));
-        copy_member(version, "package", text, sizeof text);
+        TRY(identity_package(q, text, sizeof text, err));
         if (text[0])
                 TRY(json_put(qemu, "package", json_string(text), err));
         TRY(identity_arch(q, text, sizeof text, err));

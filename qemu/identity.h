@@ -27,6 +27,8 @@ unsigned long long identity_start_time(pid_t pid);
 bool identity_machine(struct qmp *q, char *out, size_t size, struct err *err);
 bool identity_run_state(struct qmp *q, char *out, size_t size, struct err *err);
 /* "x86_64", "aarch64", ... */
+/* The distributor's name for its build ("Debian 1:7.2+dfsg-7"); "": none. */
+bool identity_package(struct qmp *q, char *out, size_t size, struct err *err);
 bool identity_arch(struct qmp *q, char *out, size_t size, struct err *err);
 /* [{"name", "used", "total"}]: RAMBlocks; NULL when they cannot be asked. */
 bool identity_ram_blocks(struct qmp *q, json_t **out, struct err *err);

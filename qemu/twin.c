@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "qemu/twin_private.h"
 
@@ -456,4 +457,53 @@ void twin_fini(struct twin *t)
         }
         free(t->disks);
         *t = (struct twin){0};
+}
+
+/* ---- alike --------------------------------------------------------------- */
+
+static uint64_t any_size(void *arg, const char *file, const char *format)
+{
+        (void)arg;
+        (void)file;
+        (void)format;
+        return MiB;
+}
+
+static bool make_alike(char *const *argv, struct twin *out)
+{
+        static const struct twin_options o = {.disk_size = any_size};
+        struct err ignored = ERR_INIT;
+
+        return twin_argv(argv, &o, out, &ignored) && !out->not_probed_count &&
+               !out->no_offloads;
+}
+
+/* The next word that is the machine's: a character device by itself is not. */
+static char *const *next_word(char *const *at)
+{
+        while (*at && strcmp(*at, "-chardev") == 0 && at[1])
+                at += 2;
+        return at;
+}
+
+static bool same_words(char *const *a, char *const *b)
+{
+        for (;; a++, b++) {
+                a = next_word(a);
+                b = next_word(b);
+                if (!*a || !*b || strcmp(*a, *b) != 0)
+                        return !*a && !*b;
+        }
+}
+
+bool twin_same(char *const *a, char *const *b)
+{
+        struct twin x = {0}, y = {0};
+        bool same = a[0] && b[0] && make_alike(a, &x) && make_alike(b, &y) &&
+                    same_words(x.argv + count_start(x.argv),
+                               y.argv + count_start(y.argv));
+
+        twin_fini(&x);
+        twin_fini(&y);
+        return same;
 }

@@ -51,5 +51,9 @@ struct twin {
 bool twin_argv(char *const *argv, const struct twin_options *options,
                struct twin *out, struct err *err);
 void twin_fini(struct twin *t);
+/* Whether two command lines make the same machine, whatever it is connected to
+ * and whatever its files hold: their twins are alike, and nothing is missing in
+ * them.  The QEMU itself is not compared.  false: not known to. */
+bool twin_same(char *const *a, char *const *b);
 
 #endif

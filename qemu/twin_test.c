@@ -491,6 +491,63 @@ static void a_network_of_its_own_has_tap_devices(void **state)
         twin_fini(&t);
 }
 
+static bool alike(const char *a, const char *b)
+{
+        char left[512], right[512];
+        char *x[64], *y[64], *save;
+        size_t n = 0, m = 0;
+
+        snprintf(left, sizeof left, "%s", a);
+        snprintf(right, sizeof right, "%s", b);
+        for (char *w = strtok_r(left, " ", &save); w;
+             w = strtok_r(NULL, " ", &save))
+                x[n++] = w;
+        for (char *w = strtok_r(right, " ", &save); w;
+             w = strtok_r(NULL, " ", &save))
+                y[m++] = w;
+        x[n] = y[m] = NULL;
+        return twin_same(x, y);
+}
+
+static void the_same_machine_is_known_by_its_command_line(void **state)
+{
+        (void)state;
+        assert_true(alike("qemu-kvm -M pc -m 64", "/usr/bin/qemu-kvm -M pc "
+                                                  "-m 64"));
+        /* What it is connected to, what fills its RAM, how it starts. */
+        assert_true(alike("qemu -M pc -qmp unix:a,server=on,wait=off -serial "
+                          "file:a -drive file=a.img,format=raw -S",
+                          "qemu -M pc -serial file:b -drive "
+                          "file=b.img,format=raw -incoming defer"));
+        assert_true(alike("qemu -M pc -chardev socket,id=m,fd=5 -mon "
+                          "chardev=m,mode=control -device "
+                          "loader,file=x,addr=0x1000",
+                          "qemu -M pc"));
+        assert_true(alike("ld.so --library-path /l /q/qemu-system-x86_64 -m 1",
+                          "qemu-system-x86_64 -m 1"));
+}
+
+static void another_machine_is_not_the_same(void **state)
+{
+        (void)state;
+        assert_false(alike("qemu -M pc -m 64", "qemu -M pc -m 65"));
+        assert_false(alike("qemu -M pc", "qemu -M pc-i440fx-7.2"));
+        assert_false(alike("qemu -M pc", "qemu -M pc -device piix3-usb-uhci"));
+        assert_false(alike("qemu -M pc -device piix3-usb-uhci", "qemu -M pc"));
+        /* The order counts: it places devices. */
+        assert_false(
+                alike("qemu -device a -device b", "qemu -device b -device a"));
+        assert_false(alike("qemu -cpu max", "qemu -cpu max,-avx"));
+        /* What no twin has, or not as it is. */
+        assert_false(alike("qemu -device vfio-pci,host=1:0.0",
+                           "qemu -device vfio-pci,host=1:0.0"));
+        assert_false(alike("qemu -netdev tap,id=n -device "
+                           "virtio-net-pci,netdev=n",
+                           "qemu -netdev tap,id=n -device "
+                           "virtio-net-pci,netdev=n"));
+        assert_false(alike("qemu -no-such-option", "qemu -no-such-option"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -514,6 +571,8 @@ int main(void)
                 cmocka_unit_test(sound_and_directories_lead_nowhere),
                 cmocka_unit_test(a_real_qemu_takes_it),
                 cmocka_unit_test(a_network_of_its_own_has_tap_devices),
+                cmocka_unit_test(the_same_machine_is_known_by_its_command_line),
+                cmocka_unit_test(another_machine_is_not_the_same),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "format/manifest.h"
+#include "qemu/twin.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -90,4 +91,20 @@ bool recorded_command(const json_t *manifest, const char *qemu,
         }
         *argv_out = argv;
         return true;
+}
+
+bool recorded_is_same(const json_t *manifest, char *const *command)
+{
+        const json_t *list = json_at(manifest, "vm.argv");
+        size_t n = json_array_size(list);
+        const char **argv = calloc(n + 1, sizeof *argv);
+        bool same = argv && n > 0;
+
+        for (size_t i = 0; same && i < n; i++) {
+                argv[i] = json_string_value(json_array_get(list, i));
+                same = argv[i] != NULL;
+        }
+        same = same && twin_same((char *const *)(uintptr_t)argv, command);
+        free(argv);
+        return same;
 }

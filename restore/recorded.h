@@ -15,4 +15,8 @@
 bool recorded_command(const json_t *manifest, const char *qemu,
                       char ***argv_out, struct err *err);
 
+/* Whether a command makes the machine that was saved, by its recorded command
+ * line; false also where there is none. */
+bool recorded_is_same(const json_t *manifest, char *const *command);
+
 #endif

@@ -6,9 +6,11 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "format/manifest.h"
+#include "qemu/identity.h"
 #include "restore/endpoint.h"
 #include "restore/examine.h"
 #include "restore/recorded.h"
+#include "restore/rules.h"
 #include "restore/target.h"
 
 #include <errno.h>
@@ -103,12 +105,50 @@ static bool examine_command(const struct loading *l, struct check *c,
         };
         struct examination x;
 
-        *examined_out = false;
-        if (!l->saved || !l->command)
-                return true;
         TRY(examine_run(l->fd, l->name, &o, c, &x, err));
         *examined_out = x.probed;
         return true;
+}
+
+/* The very QEMU that saved it, by its version and its distributor's. */
+static bool is_same_qemu(const struct loading *l, struct target *t,
+                         bool *same_out, struct err *err)
+{
+        const char *version =
+                json_string_value(json_at(l->saved->manifest, "qemu.version"));
+        const char *package =
+                json_string_value(json_at(l->saved->manifest, "qemu.package"));
+        char have[256];
+
+        TRY(identity_package(target_qmp(t), have, sizeof have, err));
+        *same_out = version && package && strcmp(package, have) == 0 &&
+                    strcmp(version, qmp_version(target_qmp(t))) == 0;
+        return true;
+}
+
+/*
+ * Opens the target, after a look at its twin.  A twin sends all of its empty
+ * RAM, which takes time; so there is none where the command line makes the
+ * machine that was saved and the QEMU is the same, too.
+ */
+static bool open_target(const struct loading *l, const struct target_options *o,
+                        struct check *c, struct target **t, bool *paused,
+                        bool *examined, struct err *err)
+{
+        bool may_examine = l->saved && l->command, same = false;
+
+        *examined = false;
+        if (may_examine)
+                same = recorded_is_same(l->saved->manifest, l->command);
+        if (may_examine && !same)
+                TRY(examine_command(l, c, examined, err));
+        TRY(target_open(o, t, paused, err));
+        if (!same)
+                return true;
+        TRY(is_same_qemu(l, *t, &same, err));
+        if (!same)
+                return examine_command(l, c, examined, err);
+        return rules_check(c, &l->saved->devices, NULL, REASON_WARNING, err);
 }
 
 static bool into_target(struct loading *l, int *exit_code, struct err *err)
@@ -129,8 +169,7 @@ static bool into_target(struct loading *l, int *exit_code, struct err *err)
 
         TRY(check_init(&c, options->force, options->force_count, l->disks,
                        err));
-        TRY(examine_command(l, &c, &examined, err));
-        TRY(target_open(&o, &t, &paused, err));
+        TRY(open_target(l, &o, &c, &t, &paused, &examined, err));
         TRY(target_check(t, l->reader, l->saved, examined, &c, err));
         TRY(target_load(t, l->reader, &c, options->spool_dir, options->progress,
                         &stream_bytes, err));
