@@ -154,6 +154,11 @@ bool io_pwrite_all(int fd, const void *bytes, size_t len, uint64_t offset,
         return true;
 }
 
+void io_start_readahead(int fd, uint64_t offset, uint64_t len)
+{
+        (void)posix_fadvise(fd, (off_t)offset, (off_t)len, POSIX_FADV_WILLNEED);
+}
+
 void io_start_writeback(int fd, uint64_t offset, uint64_t len)
 {
         (void)sync_file_range(fd, (off_t)offset, (off_t)len,

@@ -35,6 +35,9 @@ bool io_pread_all(int fd, void *bytes, size_t len, uint64_t offset,
 bool io_pwrite_all(int fd, const void *bytes, size_t len, uint64_t offset,
                    const char *name, struct err *err);
 
+/* What will be read soon is fetched without waiting; a hint. */
+void io_start_readahead(int fd, uint64_t offset, uint64_t len);
+
 /* Sends written pages on their way to the disk without waiting; a hint. */
 void io_start_writeback(int fd, uint64_t offset, uint64_t len);
 

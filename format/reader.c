@@ -25,6 +25,7 @@ static void *job_new(void *arg)
 
         if (!j)
                 return NULL;
+        j->reader = r;
         j->buf_room = codec_bound(CHUNK_SIZE) + GAP_MAX;
         j->buf = malloc(j->buf_room);
         j->raw = needs_raw(r) ? malloc(CHUNK_SIZE) : NULL;
@@ -94,10 +95,13 @@ static bool meet(struct read_job *j, const char *what, uint8_t *entry,
 static bool work(void *worker, void *job, struct err *err)
 {
         struct read_job *j = job;
-        const uint8_t *stored = j->buf + j->gap_len;
         size_t len = (size_t)j->entry.stored_len;
         bool packed = j->chunk && j->name.zst;
+        const uint8_t *stored;
 
+        if (!j->reader->is_pipe)
+                TRY(file_read(j, err));
+        stored = j->buf + j->gap_len;
         j->bytes = NULL;
         j->len = (size_t)j->entry.raw_len;
         TRY(meet(j, "stored", j->entry.stored_digest, stored, len, err));
@@ -302,11 +306,11 @@ static bool is_told(const struct read_job *j)
                 strcmp(n, MEMBER_STATE) != 0 && !order_is_segment(n));
 }
 
-/* A member of a pipe: the digests that its worker found prove nothing yet. */
+/* Of a pipe, the digests that its worker found prove nothing yet. */
 static bool arrived(struct reader *r, struct read_job *j, struct err *err)
 {
         if (!r->is_pipe)
-                return true;
+                return file_account(r, j, err);
         TRY(pipe_account(r, j, err));
         if (strcmp(j->entry.name, MEMBER_STATE) == 0) {
                 TRY(load_json(j->bytes, j->len, MEMBER_STATE, &r->state, err));

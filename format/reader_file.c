@@ -7,6 +7,7 @@
  */
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "format/manifest.h"
 #include "format/reader_private.h"
@@ -15,6 +16,8 @@
 #include <assert.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define READ_AHEAD (16 * MiB)
 
 static bool bad_index(struct err *err, const char *why)
 {
@@ -306,6 +309,20 @@ void file_close(struct reader *r)
         digest_free(r->file.segment);
 }
 
+/* The disk works while others unpack and load: members lie one behind the
+ * other. */
+static void read_ahead(struct reader *r, uint64_t end)
+{
+        struct file_source *f = &r->file;
+
+        if (r->options.only || end + READ_AHEAD / 2 < f->fetched)
+                return;
+        if (f->fetched < end)
+                f->fetched = end;
+        io_start_readahead(r->fd, f->fetched, READ_AHEAD);
+        f->fetched += READ_AHEAD;
+}
+
 bool file_fetch(struct reader *r, struct read_job *j, bool *more_out,
                 struct err *err)
 {
@@ -329,13 +346,29 @@ bool file_fetch(struct reader *r, struct read_job *j, bool *more_out,
         j->known = true;
         j->gap_len = (size_t)(e->data_offset - begin);
         need = j->gap_len + (size_t)e->stored_len;
-        TRY(job_room(j, need, err));
-        if (!io_pread_all(r->fd, j->buf, need, begin, r->name, err))
-                return in_member(err, e);
+        read_ahead(r, begin + need);
+        j->gap_begin = begin;
+        return job_room(j, need, err);
+}
+
+bool file_read(struct read_job *j, struct err *err)
+{
+        const struct reader *r = j->reader;
+
+        return io_pread_all(r->fd, j->buf,
+                            j->gap_len + (size_t)j->entry.stored_len,
+                            j->gap_begin, r->name, err) ||
+               in_member(err, &j->entry);
+}
+
+bool file_account(struct reader *r, const struct read_job *j, struct err *err)
+{
+        const struct index_entry *e = &j->entry;
+
         digest_update(r->frame, j->buf, j->gap_len);
-        if (!tar_check(j->buf, j->gap_len, begin, e->name, e->stored_len, err))
-                return in_member(err, e);
-        return true;
+        return tar_check(j->buf, j->gap_len, j->gap_begin, e->name,
+                         e->stored_len, err) ||
+               in_member(err, e);
 }
 
 /* From `begin` to `end` there are only headers and padding. */

@@ -18,6 +18,7 @@
 
 /* A member on its way through the workers. */
 struct read_job {
+        const struct reader *reader;
         struct index_entry entry; /* a pipe's worker fills the digests      */
         struct name name;
         bool chunk; /* of ram/, stream/, disk/; not disk/X/zeros        */
@@ -26,6 +27,7 @@ struct read_job {
         uint8_t *buf; /* gap (file only), then the stored bytes           */
         size_t buf_room;
         size_t gap_len;
+        uint64_t gap_begin; /* in the file */
         uint8_t *raw; /* CHUNK_SIZE, of compressed chunks                 */
         const uint8_t *bytes; /* result */
         size_t len;
@@ -36,6 +38,7 @@ struct file_source {
         struct trailer trailer;
         uint64_t index_pos; /* of the next line, in the index               */
         uint64_t data_end;  /* of the member read last                      */
+        uint64_t fetched;   /* up to there the kernel was asked to read     */
         char text[64 * 1024];
         size_t text_begin, text_end;
         uint64_t text_left; /* index bytes not in text yet                  */
@@ -82,9 +85,13 @@ struct reader {
 
 bool file_open(struct reader *r, struct err *err);
 void file_close(struct reader *r);
-/* Reads one more member into j; *more_out = false at the end. */
+/* Finds one more member for j; *more_out = false at the end. */
 bool file_fetch(struct reader *r, struct read_job *j, bool *more_out,
                 struct err *err);
+/* By a worker: what file_fetch found is read from the file. */
+bool file_read(struct read_job *j, struct err *err);
+/* A member has come out of the workers, in order. */
+bool file_account(struct reader *r, const struct read_job *j, struct err *err);
 bool file_finish(struct reader *r, struct err *err);
 
 bool pipe_open(struct reader *r, struct err *err);

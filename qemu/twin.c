@@ -478,10 +478,12 @@ static bool make_alike(char *const *argv, struct twin *out)
                !out->no_offloads;
 }
 
-/* The next word that is the machine's: a character device by itself is not. */
+/* The next word that is the machine's: a character device by itself is not, nor
+ * is where firmware is looked for. */
 static char *const *next_word(char *const *at)
 {
-        while (*at && strcmp(*at, "-chardev") == 0 && at[1])
+        while (*at && at[1] &&
+               (strcmp(*at, "-chardev") == 0 || strcmp(*at, "-L") == 0))
                 at += 2;
         return at;
 }

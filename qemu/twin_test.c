@@ -523,7 +523,8 @@ static void the_same_machine_is_known_by_its_command_line(void **state)
                           "chardev=m,mode=control -device "
                           "loader,file=x,addr=0x1000",
                           "qemu -M pc"));
-        assert_true(alike("ld.so --library-path /l /q/qemu-system-x86_64 -m 1",
+        assert_true(alike("ld.so --library-path /l /q/qemu-system-x86_64 -L "
+                          "/d -m 1",
                           "qemu-system-x86_64 -m 1"));
 }
 
