@@ -2,10 +2,19 @@
 #include "base/pool.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* By default no more threads than this: they outrun QEMU, which sends less than
+ * 3 GiB/s, by far, and each takes 3 MiB. */
+#define DEFAULT_MAX 12
+/* Jobs beyond the threads: in the caller's hands, or done and waiting for an
+ * older one. */
+#define SPARE 4
 
 struct slot {
         void *job;
@@ -24,7 +33,8 @@ struct pool {
         struct slot *slots;
         unsigned slot_count;
         /* A ring of submitted slots: [head, todo) a worker has or had,
-         * [todo, tail) wait for one.  head: caller only; the rest under lock. */
+         * [todo, tail) wait for one.  head: caller only; the rest under lock.
+         */
         unsigned *ring;
         unsigned head, todo, tail;
         bool stop;
@@ -111,7 +121,7 @@ bool pool_new(const struct pool_ops *ops, void *arg, unsigned threads,
         p->ops = *ops;
         p->arg = arg;
         p->threads = threads;
-        p->slot_count = 2 * threads + 2;
+        p->slot_count = threads + SPARE;
         pthread_mutex_init(&p->lock, NULL);
         pthread_cond_init(&p->work, NULL);
         pthread_cond_init(&p->done, NULL);
@@ -220,18 +230,49 @@ unsigned pool_pending(const struct pool *p)
         return p->tail - p->head;
 }
 
-/* cgroup v2's quota, in whole CPUs; 0: none. */
-static unsigned cgroup_cpus(void)
+/* A group's quota, in whole CPUs; 0: none. */
+static unsigned group_cpus(const char *group)
 {
         unsigned long quota = 0, period = 0;
-        FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+        char path[PATH_MAX + 64];
+        FILE *f;
 
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+        f = fopen(path, "re");
         if (!f)
                 return 0;
         if (fscanf(f, "%lu %lu", &quota, &period) != 2 || period == 0)
                 quota = 0;
         fclose(f);
         return period ? (unsigned)((quota + period - 1) / period) : 0;
+}
+
+/* The least that cgroup v2 allows to our group and to those above it. */
+static unsigned cgroup_cpus(void)
+{
+        char group[PATH_MAX] = "";
+        FILE *f = fopen("/proc/self/cgroup", "re");
+        unsigned least = 0, n;
+        char *slash;
+
+        while (f && fgets(group, sizeof group, f))
+                if (strncmp(group, "0::/", 4) == 0)
+                        break;
+        if (f)
+                fclose(f);
+        if (strncmp(group, "0::/", 4) != 0)
+                return 0;
+        memmove(group, group + 3, strlen(group + 3) + 1);
+        group[strcspn(group, "\n")] = '\0';
+        do {
+                n = group_cpus(group);
+                if (n > 0 && (least == 0 || n < least))
+                        least = n;
+                slash = strrchr(group, '/');
+                if (slash)
+                        *slash = '\0';
+        } while (slash);
+        return least;
 }
 
 unsigned pool_default_threads(void)
@@ -243,5 +284,7 @@ unsigned pool_default_threads(void)
                 n = (unsigned)CPU_COUNT(&set);
         if (quota > 0 && quota < n)
                 n = quota;
+        if (n > DEFAULT_MAX)
+                n = DEFAULT_MAX;
         return n > 0 ? n : 1;
 }

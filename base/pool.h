@@ -5,7 +5,7 @@
  *
  *      borrow a job, fill it, submit it ... next: results in that order
  *
- * A fixed set of jobs (made once, 2 * threads + 2) is both the memory bound
+ * A fixed set of jobs (made once, threads + 4) is both the memory bound
  * and the back-pressure: borrow returns NULL when all are out, which means
  * "collect one with next first".  threads == 0 is the serial twin: submit
  * does the work itself; the results are the same, byte for byte.
@@ -46,7 +46,8 @@ void pool_done(struct pool *p, void *job);
 /* Jobs submitted and not collected yet. */
 unsigned pool_pending(const struct pool *p);
 
-/* CPUs that this process may use (sched_getaffinity, cgroup cpu.max). */
+/* CPUs that this process may use (sched_getaffinity, cgroup cpu.max), at most
+ * 12. */
 unsigned pool_default_threads(void);
 
 #endif

@@ -61,8 +61,8 @@ unsigned cmd_threads(unsigned given);
         {                                                                      \
                 .name = "threads", .kind = OPTION_COUNT,                       \
                 .offset = offsetof(type, threads), .value = "N",               \
-                .help = "use N worker threads (default: one for each CPU; "    \
-                        "0: none beside the main one)",                        \
+                .help = "use N worker threads (default: one for each CPU "     \
+                        "allowed, at most 12; 0: none beside the main one)",   \
                 .max = 256,                                                    \
         }
 #define CMD_OPTION_PROGRESS(type)                                              \
