@@ -11,7 +11,7 @@ import signal
 import time
 
 POLL = 0.005  # seconds between looks at what is under way
-TOUCHED = 2 << 30  # bytes: what an operation takes at most, about
+TOUCHED = 3 << 30  # bytes: more than an operation takes
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
