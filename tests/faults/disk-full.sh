@@ -50,7 +50,14 @@ stop "$pid"
 
 [ -z "$mounted" ] || mount -o remount,size=200m out
 start_boot_sector dots
-size_of --compress none
+# Just started, it is not quiet yet.
+before=0
+whole=1
+while [ "$whole" != "$before" ]; do
+        before=$whole
+        sleep 0.5
+        size_of --compress none
+done
 say "$whole bytes"
 step=23
 [ -z "${LONG:-}" ] || step=1
