@@ -116,6 +116,7 @@ def one_guest(env, name, options):
     os.chdir(name)
     guest = guests.MAKERS[name](env)
     env["guests"][name] = guest["about"]
+    measure.touched = guest["touched"]
     left = list(options.peer)
     for number in range(1, options.rounds + 1):
         for peer in list(left):

@@ -31,13 +31,13 @@ def make_content(path, size):
     tar.wait()
 
 
-def guest(name, mib, boot, fill, about):
+def guest(name, mib, boot, fill, touched, about):
     """BOOT: what it is started with, always; FILL: when its memory is not
-    restored."""
+    restored; TOUCHED: bytes, about, that an operation takes of the host's."""
     machine = ["-M", "pc", "-m", str(mib), "-nodefaults", "-display", "none",
                "-S"]
     return {"name": name, "mib": mib, "boot": boot, "fill": fill,
-            "options": machine + boot,
+            "options": machine + boot, "touched": touched,
             "about": f"{mib / 1024:.3g} GiB of RAM, {about}"}
 
 
@@ -46,7 +46,7 @@ def filled(name, mib, size, scale):
     path = os.path.abspath(f"content-{name}")
     make_content(path, size)
     loader = f"loader,file={path},addr={LOAD_ADDRESS:#x},force-raw=on"
-    return guest(name, mib, [], ["-device", loader],
+    return guest(name, mib, [], ["-device", loader], 2 * size,
                  f"{size / 1e6:,.0f} MB of /usr in it")
 
 
@@ -66,7 +66,7 @@ def linux(env):
             "-initrd", f"{env['guest']}/cloud/initrd",
             "-append", "console=ttyS0 quiet no_timer_check",
             "-serial", "file:" + os.path.abspath("serial")]
-    return guest("linux", mib, boot, [], "a Linux that booted")
+    return guest("linux", mib, boot, [], 1 << 29, "a Linux that booted")
 
 
 MAKERS = {"content": content, "linux": linux, "empty": empty}

@@ -11,7 +11,6 @@ import signal
 import time
 
 POLL = 0.005  # seconds between looks at what is under way
-TOUCHED = 3 << 30  # bytes: more than an operation takes
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -96,13 +95,16 @@ def end_children():
             reap(pid)
 
 
+touched = 0  # bytes: what an operation on the guest takes
+
+
 def touch_memory():
     """Free pages are touched and given back.  The host of a virtual machine
     may have taken free pages away (ballooning, free page reporting): then the
     first use of each costs many times its price, for whoever comes first."""
     with open("/proc/meminfo") as f:
         free = next(int(x.split()[1]) for x in f if x.startswith("MemFree"))
-    size = min(TOUCHED, free * 1024 // 2)
+    size = min(touched, free * 1024 // 2)
     mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS |
               mmap.MAP_POPULATE).close()
 
