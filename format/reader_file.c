@@ -311,7 +311,7 @@ void file_close(struct reader *r)
 
 /* The disk works while others unpack and load: members lie one behind the
  * other. */
-static void read_ahead(struct reader *r, uint64_t end)
+static void fetch_ahead(struct reader *r, uint64_t end)
 {
         struct file_source *f = &r->file;
 
@@ -346,7 +346,7 @@ bool file_fetch(struct reader *r, struct read_job *j, bool *more_out,
         j->known = true;
         j->gap_len = (size_t)(e->data_offset - begin);
         need = j->gap_len + (size_t)e->stored_len;
-        read_ahead(r, begin + need);
+        fetch_ahead(r, begin + need);
         j->gap_begin = begin;
         return job_room(j, need, err);
 }
