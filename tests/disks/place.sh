@@ -69,9 +69,10 @@ refused 2 "exists and holds ext4 'root' (UUID $uuid); --overwrite" \
 
 say "a mounted one is kept, whatever is told"
 mkdir 'mount point'
-mount "$device" 'mount point' || fail "mount"
+mount -o noinit_itable "$device" 'mount point' || fail "mount"
 mounts+=("$PWD/mount point")
 echo precious > 'mount point/file'
+sync -f 'mount point/file' # the kernel is not to write it meanwhile
 refused 4 "is in use: mounted at $PWD/mount point" "$device" $size
 refused 4 "is in use: mounted at" --overwrite "$device" $size
 [ "$(cat 'mount point/file')" = precious ] || fail "the file is lost"
