@@ -66,7 +66,7 @@ def linux(env):
             "-initrd", f"{env['guest']}/cloud/initrd",
             "-append", "console=ttyS0 quiet no_timer_check",
             "-serial", "file:" + os.path.abspath("serial")]
-    return guest("linux", mib, boot, [], 1 << 29, "a Linux that booted")
+    return guest("linux", mib, boot, [], 3 << 30, "a Linux that booted")
 
 
 MAKERS = {"content": content, "linux": linux, "empty": empty}
