@@ -28,10 +28,10 @@
 #define GATHER_MAX (128 * KiB)
 /* Through the page cache: sent on their way to the disk in steps of this. */
 #define WRITEBACK_STEP (32 * MiB)
-/* How long a caller may wait for the disk before the page cache takes over:
- * about what the copies into the page cache would have cost it. */
-#define PATIENCE_NS     100e6
-#define PATIENCE_PER_GB 0.5
+/* How long a caller may wait for the disk before the page cache takes over, in
+ * all and for each byte: about what copies into the page cache would cost. */
+#define PATIENCE_NS          100e6
+#define PATIENCE_NS_PER_BYTE 0.5
 
 struct sink {
         int fd;
@@ -195,7 +195,7 @@ static double now_ns(void)
 
 static double patience(const struct sink *s)
 {
-        return PATIENCE_NS + PATIENCE_PER_GB * (double)s->size;
+        return PATIENCE_NS + PATIENCE_NS_PER_BYTE * (double)s->size;
 }
 
 /* Until at most `left` full blocks are with the thread. */

@@ -333,24 +333,30 @@ static bool is_topology(const char *name)
 
 /* What a model has and this host or accelerator cannot give is taken away from
  * the CPU, and x86 tells what that was. */
-static bool took_some(const json_t *filtered)
+enum filter { FILTER_UNKNOWN, FILTER_TOOK_NONE, FILTER_TOOK_SOME };
+
+static bool ask_filter(struct qmp *q, const char *path, enum filter *out,
+                       struct err *err)
 {
+        json_auto_t *words = NULL;
         const json_t *word;
         size_t i;
 
-        json_array_foreach(filtered, i, word)
+        TRY(qom_get(q, path, "filtered-features", &words, err));
+        *out = words ? FILTER_TOOK_NONE : FILTER_UNKNOWN;
+        json_array_foreach(words, i, word)
         {
                 if (json_integer_value(json_object_get(word, "features")) != 0)
-                        return true;
+                        *out = FILTER_TOOK_SOME;
         }
-        return false;
+        return true;
 }
 
 /* Each question costs QEMU a third of a millisecond, and there are 400
  * properties: only those are asked for that the model's expansion (which knows
  * what -cpu added) leaves open. */
 static bool has_feature(struct qmp *q, const char *path, const char *name,
-                        const json_t *expanded, const json_t *filtered,
+                        const json_t *expanded, enum filter filter,
                         bool *has_out, struct err *err)
 {
         json_auto_t *value = NULL;
@@ -360,8 +366,8 @@ static bool has_feature(struct qmp *q, const char *path, const char *name,
                 *has_out = false;
                 return true;
         }
-        if (filtered && !is_topology(name) &&
-            (!*has_out || !took_some(filtered)))
+        if (filter != FILTER_UNKNOWN && !is_topology(name) &&
+            (!*has_out || filter == FILTER_TOOK_NONE))
                 return true;
         TRY(qom_get(q, path, name, &value, err));
         *has_out = json_is_true(value);
@@ -372,8 +378,8 @@ static bool describe_features(struct qmp *q, const char *model,
                               const char *path, json_t *cpu, struct err *err)
 {
         json_auto_t *expansion = NULL, *features = json_array();
-        json_auto_t *filtered = NULL;
         json_t *props, *expanded;
+        enum filter filter;
         const char *name;
 
         TRY(qmp_ask(q, "query-cpu-model-expansion",
@@ -383,12 +389,12 @@ static bool describe_features(struct qmp *q, const char *model,
         props = json_object_get(json_object_get(expansion, "model"), "props");
         if (!props)
                 return true;
-        TRY(qom_get(q, path, "filtered-features", &filtered, err));
+        TRY(ask_filter(q, path, &filter, err));
         json_object_foreach(props, name, expanded)
         {
                 bool has;
 
-                TRY(has_feature(q, path, name, expanded, filtered, &has, err));
+                TRY(has_feature(q, path, name, expanded, filter, &has, err));
                 if (has &&
                     json_array_append_new(features, json_string(name)) != 0)
                         return err_nomem(err);

@@ -11,6 +11,7 @@
 #include "qemu/qmp.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,9 +27,10 @@
 #include "base/text.h"
 #include "qemu/socket_users.h"
 
-#define COMMAND_MS 60000
-#define SLICE_MS   100
-#define EVENTS_MAX 1024
+#define COMMAND_MS    60000
+#define SLICE_MS      100
+#define EVENTS_MAX    1024
+#define STREAM_BUFFER (1024 * 1024)
 
 struct qmp {
         int fd;
@@ -339,6 +341,28 @@ bool qmp_command_fd(struct qmp *q, const char *command, json_t *arguments,
                 memset(qerr, 0, sizeof *qerr);
         return run_command(q, command, arguments, fd, result_out, qerr, err) ||
                err_in_file(err, q->name);
+}
+
+bool qmp_open_stream(struct qmp *q, const char *fdname, int *fd_out,
+                     struct err *err)
+{
+        CLEANUP_FD int ours = -1;
+        CLEANUP_FD int theirs = -1;
+        int fds[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+                return err_os(err, errno, "socketpair");
+        ours = fds[0];
+        theirs = fds[1];
+        /* Larger steps mean fewer switches between QEMU and us, whoever sends.
+         * A hint: there is a limit for all (net.core.wmem_max). */
+        for (int i = 0; i < 2; i++)
+                setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &(int){STREAM_BUFFER},
+                           sizeof(int));
+        TRY(qmp_command_fd(q, "getfd", json_pack("{s:s}", "fdname", fdname),
+                           theirs, NULL, NULL, err));
+        *fd_out = steal_fd(&ours);
+        return true;
 }
 
 bool qmp_send(struct qmp *q, const char *command, json_t *arguments,

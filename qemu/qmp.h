@@ -50,7 +50,11 @@ bool qmp_command(struct qmp *q, const char *command, json_t *arguments,
 bool qmp_command_fd(struct qmp *q, const char *command, json_t *arguments,
                     int fd, json_t **result_out, struct qmp_error *qerr,
                     struct err *err);
-/* The same in two steps, for when QEMU may be unable to answer until we have
+/* Makes a connection for a migration stream, and hands QEMU its end under that
+ * name (URI "fd:FDNAME"); the other is the caller's. */
+bool qmp_open_stream(struct qmp *q, const char *fdname, int *fd_out,
+                     struct err *err);
+/* qmp_command in two steps, for when QEMU may be unable to answer until we have
  * done something else (it holds its big lock while it sends a stream to us).
  * qmp_reply waits at most timeout_ms; *result_out = NULL: not yet. */
 bool qmp_send(struct qmp *q, const char *command, json_t *arguments,

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define GREETING_MS 10000
 #define DUMP_MS     10000
@@ -113,16 +112,9 @@ bool probe_devices(struct qmp *q, struct devices *out, struct err *err)
 {
         struct devices_builder *builder = NULL;
         CLEANUP_FD int ours = -1;
-        int pair[2];
         bool ok;
 
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-                return err_os(err, errno, "socketpair");
-        ours = pair[0];
-        ok = qmp_command_fd(q, "getfd", json_pack("{s:s}", "fdname", SEND_NAME),
-                            pair[1], NULL, NULL, err);
-        close(pair[1]);
-        TRY(ok);
+        TRY(qmp_open_stream(q, SEND_NAME, &ours, err));
         /* Nothing is gained by sending slowly. */
         TRY(qmp_command(
                 q, "migrate-set-parameters",

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #define GREETING_MS 10000
@@ -24,7 +23,6 @@
 #define ENDING_MS  2000
 
 #define STREAM_NAME "stasis-in"
-#define SEND_BUFFER (1024 * 1024)
 
 struct target {
         struct process *process; /* NULL: attached */
@@ -264,19 +262,7 @@ static bool plain_capabilities(struct target *t, struct err *err)
 
 static bool open_stream(struct target *t, struct err *err)
 {
-        CLEANUP_FD int theirs = -1;
-        int pair[2];
-
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-                return err_os(err, errno, "socketpair");
-        t->stream = pair[0];
-        theirs = pair[1];
-        /* A hint: larger steps, fewer switches between QEMU and us. */
-        setsockopt(t->stream, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER},
-                   sizeof(int));
-        TRY(qmp_command_fd(t->q, "getfd",
-                           json_pack("{s:s}", "fdname", STREAM_NAME), theirs,
-                           NULL, NULL, err));
+        TRY(qmp_open_stream(t->q, STREAM_NAME, &t->stream, err));
         return qmp_command(t->q, "migrate-incoming",
                            json_pack("{s:s}", "uri", "fd:" STREAM_NAME), NULL,
                            NULL, err);

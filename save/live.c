@@ -39,8 +39,6 @@
 /* Silences of 50 ms after which a sender that says it waits is believed. */
 #define SILENCES 4
 
-#define SEND_BUFFER (1024 * 1024)
-
 #define RETURN_PATH_SHUT 1
 
 struct live {
@@ -242,21 +240,9 @@ static bool start(struct live *l, struct err *err)
 {
         json_auto_t *ignored = NULL;
         struct err failed = ERR_INIT;
-        CLEANUP_FD int theirs = -1;
-        int fds[2];
 
         TRY(settings_apply(l->q, &l->former, err));
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
-                return err_os(err, errno, "socketpair");
-        l->stream = fds[0];
-        theirs = fds[1];
-        /* Larger steps mean fewer switches between QEMU and us.  A hint: there
-         * is a limit for all (net.core.wmem_max). */
-        setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER},
-                   sizeof(int));
-        TRY(qmp_command_fd(l->q, "getfd",
-                           json_pack("{s:s}", "fdname", "stasis"), theirs, NULL,
-                           NULL, err));
+        TRY(qmp_open_stream(l->q, "stasis", &l->stream, err));
         if (qmp_command(l->q, "migrate", json_pack("{s:s}", "uri", "fd:stasis"),
                         NULL, NULL, err))
                 return true;
