@@ -15,7 +15,7 @@ struct restore_options {
         char *const *command; /* a QEMU to start: NULL-terminated            */
         bool recorded;        /* the command that the snapshot recorded      */
         const char *qmp;      /* a QEMU that waits behind this socket        */
-        const char *to;       /* a bare endpoint (restore/endpoint.h)        */
+        const char *to;       /* a bare endpoint (qemu/endpoint.h)        */
         const char *qemu;     /* binary for `recorded`; NULL: as recorded    */
         bool paused;          /* never set the guest running                 */
         bool detach;          /* return when the guest runs                  */

@@ -5,12 +5,12 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "format/manifest.h"
-#include "qemu/explain.h"
 #include "qemu/disks.h"
+#include "qemu/endpoint.h"
+#include "qemu/explain.h"
 #include "qemu/fresh.h"
 #include "qemu/identity.h"
 #include "qemu/process.h"
-#include "restore/endpoint.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "restore/endpoint.h"
+#include "qemu/endpoint.h"
 
 #include "base/test.h"
 

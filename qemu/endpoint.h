@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* endpoint: where a migration stream goes, and the verdict that comes back. */
-#ifndef STASIS_RESTORE_ENDPOINT_H
-#define STASIS_RESTORE_ENDPOINT_H
+#ifndef STASIS_QEMU_ENDPOINT_H
+#define STASIS_QEMU_ENDPOINT_H
 
 #include "base/err.h"
 
