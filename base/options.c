@@ -64,7 +64,8 @@ static bool store(const struct option *o, const char *value, void *dest,
         void *at = (char *)dest + o->offset;
         unsigned n;
 
-        if (o->words && !is_word(o->words, value))
+        if (o->words && !is_word(o->words, value) &&
+            (o->kind != OPTION_CHOICE || *value))
                 return err_set(err, ERR_USAGE, "--%s: '%s' is not one of: %s",
                                o->name, value, o->words);
         switch (o->kind) {
@@ -74,6 +75,7 @@ static bool store(const struct option *o, const char *value, void *dest,
         case OPTION_STRING:
         case OPTION_FILE:
         case OPTION_DIR:
+        case OPTION_CHOICE:
                 *(const char **)at = value;
                 break;
         case OPTION_COUNT:
@@ -113,6 +115,13 @@ static bool parse_option(struct parse *p)
                 if (value)
                         return err_set(p->err, ERR_USAGE, "--%s takes no value",
                                        o->name);
+        } else if (o->kind == OPTION_CHOICE) {
+                if (!value)
+                        value = "";
+                else if (!*value)
+                        return err_set(p->err, ERR_USAGE,
+                                       "--%s= needs a value: %s", o->name,
+                                       o->value);
         } else if (!value) {
                 if (p->i + 1 == p->argc)
                         return err_set(p->err, ERR_USAGE,

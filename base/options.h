@@ -22,6 +22,8 @@ enum option_kind {
         OPTION_COUNT,  /* unsigned, min..max                                 */
         OPTION_FD,     /* int, >= 0                                          */
         OPTION_LIST,   /* struct option_list: may be given several times     */
+        OPTION_CHOICE, /* const char *: one of words, only behind '='; "" if
+                          there is none                                      */
 };
 
 struct option_list {

@@ -35,8 +35,12 @@ static void wrap(const char *text, int at, FILE *to)
 
 static void help_one(const struct option *o, FILE *to)
 {
-        int at = fprintf(to, "  --%s%s%s", o->name, o->value ? " " : "",
-                         o->value ? o->value : "");
+        bool choice = o->kind == OPTION_CHOICE;
+        int at = fprintf(to, "  --%s%s%s%s", o->name,
+                         choice     ? "[="
+                         : o->value ? " "
+                                    : "",
+                         o->value ? o->value : "", choice ? "]" : "");
 
         if (at > HELP_COLUMN - 2) {
                 fputc('\n', to);
@@ -84,9 +88,9 @@ static void man_one(const struct option *o, FILE *to)
         roff(o->name, to);
         fputs("\\fR", to);
         if (o->value) {
-                fputs(" \\fI", to);
+                fputs(o->kind == OPTION_CHOICE ? "[=\\fI" : " \\fI", to);
                 roff(o->value, to);
-                fputs("\\fR", to);
+                fputs(o->kind == OPTION_CHOICE ? "\\fR]" : "\\fR", to);
         }
         fputc('\n', to);
         roff(o->help, to);
@@ -108,11 +112,11 @@ void options_man(const struct command *c, FILE *to)
 
 static const char completion_head[] =
         "_stasis() {\n"
-        "    local cur prev command options\n"
+        "    local cur prev command options equals=\n"
         "    cur=${COMP_WORDS[COMP_CWORD]}\n"
         "    prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-        "    [ \"$cur\" = = ] && cur=\n"
-        "    [ \"$prev\" = = ] && prev=${COMP_WORDS[COMP_CWORD-2]}\n"
+        "    [ \"$cur\" = = ] && cur= equals=1\n"
+        "    [ \"$prev\" = = ] && prev=${COMP_WORDS[COMP_CWORD-2]} equals=1\n"
         "    command=${COMP_WORDS[1]}\n"
         "    COMPREPLY=()\n"
         "    if [ \"$COMP_CWORD\" = 1 ]; then\n"
@@ -135,6 +139,13 @@ static void complete_value(const struct command *c, const struct option *o,
         if (o->kind == OPTION_FLAG)
                 return;
         fprintf(to, "    %s:--%s) ", c->name, o->name);
+        if (o->kind == OPTION_CHOICE) {
+                fprintf(to,
+                        "if [ \"$equals\" ]; then COMPREPLY=($(compgen -W "
+                        "'%s' -- \"$cur\")); return; fi ;;\n",
+                        o->words);
+                return;
+        }
         if (o->words)
                 fprintf(to, "COMPREPLY=($(compgen -W '%s' -- \"$cur\"))",
                         o->words);

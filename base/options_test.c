@@ -9,6 +9,7 @@ struct opts {
         unsigned threads;
         int progress;
         struct option_list only;
+        const char *mode;
 };
 
 static const struct option table[] = {
@@ -39,6 +40,12 @@ static const struct option table[] = {
          .value = "WHAT",
          .help = "a part",
          .words = "ram disks"},
+        {.name = "mode",
+         .kind = OPTION_CHOICE,
+         .offset = offsetof(struct opts, mode),
+         .value = "HOW",
+         .help = "in this way",
+         .words = "slow fast"},
         {.name = NULL},
 };
 
@@ -128,6 +135,28 @@ static void lists_collect_in_order(void **state)
         assert_string_equal(o.only.items[1], "ram");
 }
 
+/* Never the next argument: that may be the file. */
+static void a_choice_is_made_behind_an_equals_sign_or_left_open(void **state)
+{
+        struct err err = ERR_INIT;
+        struct operands operands;
+        struct opts o;
+
+        (void)state;
+        assert_int_equal(
+                parse(&plain, ARGS("--mode", "fast"), &o, &operands, &err),
+                OPTIONS_RUN);
+        assert_string_equal(o.mode, "");
+        assert_string_equal(operands.items[0], "fast");
+        assert_int_equal(
+                parse(&plain, ARGS("--mode=fast", "f"), &o, &operands, &err),
+                OPTIONS_RUN);
+        assert_string_equal(o.mode, "fast");
+        assert_int_equal(parse(&plain, ARGS("f"), &o, &operands, &err),
+                         OPTIONS_RUN);
+        assert_null(o.mode);
+}
+
 static void mistakes_name_the_option(void **state)
 {
         static const struct {
@@ -149,6 +178,8 @@ static void mistakes_name_the_option(void **state)
                 {{"c", "f", "--threads=18446744073709551617"}, "--threads:"},
                 {{"c", "f", "--progress=-1"}, "--progress: '-1'"},
                 {{"c", "f", "--only=ra"}, "--only: 'ra' is not one of"},
+                {{"c", "f", "--mode=mid"}, "--mode: 'mid' is not one of"},
+                {{"c", "f", "--mode="}, "--mode= needs a value: HOW"},
                 {{"c", "f", "g", "h"}, "unexpected 'h'"},
                 {{"c", "--force"}, "something is missing"},
         };
@@ -273,14 +304,16 @@ static void bash_completes_from_it(void **state)
               "try() { COMP_WORDS=(stasis \"$@\"); COMP_CWORD=$#; _stasis;\n"
               "        echo \"${COMPREPLY[*]}\"; }\n"
               "try pl\ntry plain --th\ntry plain --only d\n"
-              "try plain --only = r\n",
+              "try plain --only = r\n"
+              "try plain --mode =\ntry plain --mode = f\ntry plain --mode s\n",
               f);
         fclose(f);
         f = popen("bash c", "r");
         n = fread(got, 1, sizeof got - 1, f);
         got[n] = '\0';
         assert_int_equal(pclose(f), 0);
-        assert_string_equal(got, "plain\n--threads\ndisks\nram\n");
+        assert_string_equal(got, "plain\n--threads\ndisks\nram\n"
+                                 "slow fast\nfast\n\n");
         free(completion);
 }
 
@@ -290,6 +323,8 @@ int main(void)
                 cmocka_unit_test(values_come_behind_a_space_or_an_equals_sign),
                 cmocka_unit_test(what_is_not_given_keeps_its_default),
                 cmocka_unit_test(lists_collect_in_order),
+                cmocka_unit_test(
+                        a_choice_is_made_behind_an_equals_sign_or_left_open),
                 cmocka_unit_test(mistakes_name_the_option),
                 cmocka_unit_test(a_list_that_is_too_long_is_refused),
                 cmocka_unit_test(two_dashes_end_the_options),
