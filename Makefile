@@ -15,7 +15,7 @@ prefix  := /usr/local
 OPT     := -O2 -g
 
 MODULES   := base format qemu qcow save restore cmd
-LIBS      := libarchive libzstd jansson libxxhash zlib blkid libnbd
+LIBS      := libarchive libzstd jansson libxxhash zlib blkid libnbd gnutls
 TEST_LIBS := cmocka
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
@@ -35,7 +35,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -pthread \
              $(LIB_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 LIB_CFLAGS := $(call pkg,--cflags $(LIBS))
-LIB_LDLIBS := $(or $(call pkg,--libs $(LIBS)),-larchive -lzstd -ljansson -lxxhash -lz -lblkid -lnbd)
+LIB_LDLIBS := $(or $(call pkg,--libs $(LIBS)),-larchive -lzstd -ljansson -lxxhash -lz -lblkid -lnbd -lgnutls)
 
 SOURCES      := $(sort $(wildcard $(MODULES:%=%/*.c)))
 TEST_SOURCES := $(filter %_test.c,$(SOURCES))

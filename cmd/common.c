@@ -138,6 +138,16 @@ bool cmd_parse_compress(const char *text, bool *compress_out, int *level_out,
                        text);
 }
 
+bool cmd_check_tls(const char *dir, const char *hostname, const char *with,
+                   const char *uri, struct err *err)
+{
+        if (hostname && !dir)
+                return err_set(err, ERR_USAGE,
+                               "--tls-hostname goes with --tls-dir");
+        return !dir || uri ||
+               err_set(err, ERR_USAGE, "--tls-dir goes with %s", with);
+}
+
 unsigned cmd_threads(unsigned given)
 {
         return given == CMD_THREADS_DEFAULT ? pool_default_threads() : given;

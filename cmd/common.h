@@ -44,6 +44,10 @@ bool cmd_flush(struct err *err);
 bool cmd_parse_compress(const char *text, bool *compress_out, int *level_out,
                         struct err *err);
 
+/* TLS goes with the option `with`, whose value is uri (NULL: not given). */
+bool cmd_check_tls(const char *dir, const char *hostname, const char *with,
+                   const char *uri, struct err *err);
+
 /* `unsigned threads` in an options struct starts as CMD_THREADS_DEFAULT. */
 #define CMD_THREADS_DEFAULT UINT_MAX
 unsigned cmd_threads(unsigned given);
@@ -78,6 +82,21 @@ unsigned cmd_threads(unsigned given);
                 .offset = offsetof(type, spool), .value = "DIR",               \
                 .help = "where unlinked temporary files are made when they "   \
                         "are needed (default: $TMPDIR or /var/tmp)",           \
+        }
+#define CMD_OPTION_TLS(type, with)                                             \
+        {                                                                      \
+                .name = "tls-dir",                                             \
+                .kind = OPTION_DIR,                                            \
+                .offset = offsetof(type, tls_dir),                             \
+                .value = "DIR",                                                \
+                .help = with " speaks TLS, with the certificates there "       \
+                             "(ca-cert.pem, client-cert.pem, client-key.pem)", \
+        },                                                                     \
+        {                                                                      \
+                .name = "tls-hostname", .kind = OPTION_STRING,                 \
+                .offset = offsetof(type, tls_hostname), .value = "NAME",       \
+                .help = "what the destination's certificate must be for "      \
+                        "(default: the URI's HOST)",                           \
         }
 #define CMD_OPTION_BASE(type)                                                  \
         {                                                                      \

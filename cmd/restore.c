@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 struct options {
-        const char *qmp, *to, *qemu, *spool;
+        const char *qmp, *to, *qemu, *spool, *tls_dir, *tls_hostname;
         bool recorded, paused, detach, overwrite, json;
         struct option_list force, disk, base;
         unsigned threads;
@@ -34,6 +34,7 @@ static const struct option table[] = {
                 .help = "write the migration stream to unix:PATH, "
                         "tcp:HOST:PORT, fd:N or - (standard output)",
         },
+        CMD_OPTION_TLS(struct options, "--to"),
         {
                 .name = "recorded-command",
                 .kind = OPTION_FLAG,
@@ -105,6 +106,7 @@ static bool check_options(const struct options *o,
                 return err_set(err, ERR_USAGE,
                                "--paused, --detach and --force need a QEMU "
                                "that can be asked; --to has none");
+        TRY(cmd_check_tls(o->tls_dir, o->tls_hostname, "--to", o->to, err));
         if ((o->disk.count || o->base.count || o->overwrite) &&
             (o->qmp || o->to))
                 return err_set(err, ERR_USAGE,
@@ -140,6 +142,8 @@ static bool restore(const struct options *o, const struct operands *operands,
                 .recorded = o->recorded,
                 .qmp = o->qmp,
                 .to = o->to,
+                .tls_dir = o->tls_dir,
+                .tls_hostname = o->tls_hostname,
                 .qemu = o->qemu,
                 .paused = o->paused,
                 .detach = o->detach,

@@ -5,6 +5,7 @@
 #include "base/cursor.h"
 #include "base/io.h"
 #include "base/progress.h"
+#include "qemu/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,17 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define RETURN_PATH_SHUT 1
+enum return_path {
+        RETURN_PATH_SHUT = 1,
+        RETURN_PATH_PONG = 2,
+};
+
+struct endpoint {
+        int fd; /* of the connection; -1: the session's */
+        bool answers;
+        struct tls *tls; /* NULL: none, or ended */
+        char uri[256];
+};
 
 static bool open_unix(const char *path, int *fd_out, struct err *err)
 {
@@ -91,27 +102,130 @@ static bool open_fd(const char *number, int *fd_out, struct err *err)
                err_os(err, errno, "descriptor %ld cannot be used", n);
 }
 
-bool endpoint_open(const char *uri, int *fd_out, bool *answers_out,
-                   struct err *err)
+static bool open_uri(const char *uri, int *fd_out, struct err *err)
+{
+        if (strcmp(uri, "-") == 0)
+                return open_fd("1", fd_out, err);
+        if (strncmp(uri, "unix:", 5) == 0)
+                return open_unix(uri + 5, fd_out, err);
+        if (strncmp(uri, "tcp:", 4) == 0)
+                return open_tcp(uri + 4, fd_out, err);
+        if (strncmp(uri, "fd:", 3) == 0)
+                return open_fd(uri + 3, fd_out, err);
+        return err_set(err, ERR_USAGE,
+                       "not unix:PATH, tcp:HOST:PORT, fd:N or -");
+}
+
+/* Whom the certificate must be for: known before anything is opened. */
+static bool tls_name(const char *uri, const struct endpoint_options *options,
+                     char host[256], struct err *err)
+{
+        char port[32];
+
+        host[0] = '\0';
+        if (options->tls_hostname)
+                snprintf(host, 256, "%s", options->tls_hostname);
+        else if (strncmp(uri, "tcp:", 4) == 0)
+                TRY(split_host(uri + 4, host, port, err));
+        return host[0] || err_set(err, ERR_USAGE,
+                                  "names no host: whose certificate is it to "
+                                  "be (--tls-hostname)?");
+}
+
+static bool is_socket(int fd)
 {
         struct stat st;
-        bool ok;
 
-        if (strcmp(uri, "-") == 0)
-                ok = open_fd("1", fd_out, err);
-        else if (strncmp(uri, "unix:", 5) == 0)
-                ok = open_unix(uri + 5, fd_out, err);
-        else if (strncmp(uri, "tcp:", 4) == 0)
-                ok = open_tcp(uri + 4, fd_out, err);
-        else if (strncmp(uri, "fd:", 3) == 0)
-                ok = open_fd(uri + 3, fd_out, err);
-        else
-                ok = err_set(err, ERR_USAGE,
-                             "not unix:PATH, tcp:HOST:PORT, fd:N or -");
-        if (!ok)
+        return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+static bool open_all(struct endpoint *e, const char *uri,
+                     const struct endpoint_options *options, struct err *err)
+{
+        char host[256];
+        struct tls_options o = {.dir = options->tls_dir, .hostname = host};
+
+        if (o.dir)
+                TRY(tls_name(uri, options, host, err));
+        TRY(open_uri(uri, &e->fd, err));
+        e->answers = is_socket(e->fd);
+        if (!o.dir)
+                return true;
+        if (!e->answers)
+                return err_set(err, ERR_USAGE, "TLS needs a socket");
+        return tls_start(steal_fd(&e->fd), &o, &e->tls, err);
+}
+
+bool endpoint_open(const char *uri, const struct endpoint_options *options,
+                   struct endpoint **out, struct err *err)
+{
+        struct endpoint *e = calloc(1, sizeof *e);
+
+        if (!e)
+                return err_nomem(err);
+        e->fd = -1;
+        snprintf(e->uri, sizeof e->uri, "%s", uri);
+        if (!open_all(e, uri, options, err)) {
+                endpoint_free(e);
                 return err_in_file(err, uri);
-        *answers_out = fstat(*fd_out, &st) == 0 && S_ISSOCK(st.st_mode);
+        }
+        *out = e;
         return true;
+}
+
+int endpoint_fd(const struct endpoint *e)
+{
+        return e->tls ? tls_fd(e->tls) : e->fd;
+}
+
+bool endpoint_answers(const struct endpoint *e)
+{
+        return e->answers;
+}
+
+bool endpoint_end(struct endpoint *e, struct err *err)
+{
+        bool ok = !e->tls || tls_end(e->tls, err);
+
+        tls_free(steal(e->tls));
+        cleanup_fd_(&e->fd);
+        return ok;
+}
+
+void endpoint_explain(struct endpoint *e, struct err *err)
+{
+        struct err why = ERR_INIT;
+
+        /* That it hung up is known. */
+        if (!endpoint_end(e, &why) && !why.os) {
+                err_clear(err);
+                err_set(err, why.status, "%s", why.why);
+        }
+}
+
+bool endpoint_unanswered(struct endpoint *e, struct err *err)
+{
+        bool tls = e->tls != NULL;
+
+        endpoint_explain(e, err);
+        err_in_file(err, e->uri);
+        err_in_section(err, "header");
+        return err_set(err, ERR_QEMU,
+                       tls ? "the destination hung up before it answered: it "
+                             "does not accept this side's certificate, or is "
+                             "no waiting QEMU; see its stderr"
+                           : "the destination hung up before it answered: it "
+                             "is no QEMU that waits for this machine, or "
+                             "expects TLS (tls-creds); see its stderr");
+}
+
+void endpoint_free(struct endpoint *e)
+{
+        if (!e)
+                return;
+        tls_free(e->tls);
+        cleanup_fd_(&e->fd);
+        free(e);
 }
 
 /* Waits for a byte or the end; *came_out: there is one. */
@@ -163,31 +277,76 @@ static bool read_some(int fd, int timeout_ms, uint8_t *bytes, size_t len,
         return true;
 }
 
+struct message {
+        uint16_t type, len;
+        uint8_t bytes[UINT16_MAX];
+};
+
+/* *came_out = false: the return path has ended. */
+static bool next_message(int fd, int timeout_ms, struct message *m,
+                         bool *came_out, struct err *err)
+{
+        uint8_t head[4];
+        struct cursor c;
+        size_t got;
+
+        *came_out = false;
+        TRY(read_some(fd, timeout_ms, head, sizeof head, &got, err));
+        if (got < sizeof head)
+                return true;
+        cursor_init(&c, head, sizeof head, 0, "return path", err);
+        TRY(cursor_u16be(&c, "type", &m->type));
+        TRY(cursor_u16be(&c, "length", &m->len));
+        TRY(read_some(fd, timeout_ms, m->bytes, m->len, &got, err));
+        *came_out = got == m->len;
+        return true;
+}
+
+static bool message_value(const struct message *m, const char *what,
+                          uint32_t *out, struct err *err)
+{
+        struct cursor c;
+
+        cursor_init(&c, m->bytes, m->len, 4, "return path", err);
+        return cursor_u32be(&c, what, out);
+}
+
+/* until: NULL, or the answer that is enough. */
+static bool hear(int fd, int timeout_ms, const uint32_t *until,
+                 enum verdict *out, struct err *err)
+{
+        struct message m;
+        uint32_t value;
+        bool came;
+
+        *out = VERDICT_NONE;
+        for (;;) {
+                TRY(next_message(fd, timeout_ms, &m, &came, err));
+                if (!came)
+                        return true;
+                if (m.type == RETURN_PATH_SHUT) {
+                        TRY(message_value(&m, "SHUT", &value, err));
+                        *out = value || until ? VERDICT_FAILED : VERDICT_LOADED;
+                        return true;
+                }
+                if (m.type != RETURN_PATH_PONG || !until)
+                        continue;
+                TRY(message_value(&m, "PONG", &value, err));
+                if (value == *until) {
+                        *out = VERDICT_LOADED;
+                        return true;
+                }
+        }
+}
+
 bool endpoint_verdict(int fd, int timeout_ms, enum verdict *out,
                       struct err *err)
 {
-        *out = VERDICT_NONE;
-        for (;;) {
-                uint8_t bytes[4 + UINT16_MAX];
-                uint16_t type, len;
-                struct cursor c;
-                uint32_t value;
-                size_t got;
+        return hear(fd, timeout_ms, NULL, out, err);
+}
 
-                TRY(read_some(fd, timeout_ms, bytes, 4, &got, err));
-                if (got < 4)
-                        return true;
-                cursor_init(&c, bytes, 4, 0, "return path", err);
-                TRY(cursor_u16be(&c, "type", &type));
-                TRY(cursor_u16be(&c, "length", &len));
-                TRY(read_some(fd, timeout_ms, bytes, len, &got, err));
-                if (got < len)
-                        return true;
-                if (type != RETURN_PATH_SHUT)
-                        continue;
-                cursor_init(&c, bytes, len, 4, "return path", err);
-                TRY(cursor_u32be(&c, "SHUT", &value));
-                *out = value == 0 ? VERDICT_LOADED : VERDICT_FAILED;
-                return true;
-        }
+bool endpoint_pong(int fd, uint32_t token, int timeout_ms, enum verdict *out,
+                   struct err *err)
+{
+        return hear(fd, timeout_ms, &token, out, err);
 }

@@ -5,10 +5,31 @@
 
 #include "base/err.h"
 
-/* unix:PATH, tcp:HOST:PORT, fd:N or -.  *answers_out: it is a socket, on which
- * the destination can answer. The caller closes *fd_out. */
-bool endpoint_open(const char *uri, int *fd_out, bool *answers_out,
-                   struct err *err);
+struct endpoint;
+
+struct endpoint_options {
+        /* Certificates (qemu/tls.h); NULL: no TLS. */
+        const char *tls_dir;
+        /* What the destination's must be for; NULL: the URI's HOST. */
+        const char *tls_hostname;
+};
+
+/* unix:PATH, tcp:HOST:PORT, fd:N or -. */
+bool endpoint_open(const char *uri, const struct endpoint_options *options,
+                   struct endpoint **out, struct err *err);
+/* e's: blocking. */
+int endpoint_fd(const struct endpoint *e);
+/* It is a socket, on which the destination can answer. */
+bool endpoint_answers(const struct endpoint *e);
+/* Ends the connection when all has been written; false: what broke it. Once. */
+bool endpoint_end(struct endpoint *e, struct err *err);
+/* The connection broke with err: what broke it is the better reason, if it is
+ * known.  Ends it. */
+void endpoint_explain(struct endpoint *e, struct err *err);
+/* It hung up before its first answer: why that may be.  Returns false. */
+bool endpoint_unanswered(struct endpoint *e, struct err *err);
+/* NULL is fine. */
+void endpoint_free(struct endpoint *e);
 
 enum verdict {
         VERDICT_NONE, /* the connection was closed without one */
@@ -20,5 +41,9 @@ enum verdict {
  * byte (negative: for ever). */
 bool endpoint_verdict(int fd, int timeout_ms, enum verdict *out,
                       struct err *err);
+/* The same until the answer to PING token, which is VERDICT_LOADED: all up to
+ * there has been loaded. */
+bool endpoint_pong(int fd, uint32_t token, int timeout_ms, enum verdict *out,
+                   struct err *err);
 
 #endif

@@ -153,7 +153,8 @@ static bool link_now(struct apply *a, const char *kind, struct err *err)
         if (!a->options->return_path)
                 return true;
         emission_link(link);
-        return send(a, link, sizeof link, err);
+        TRY(send(a, link, sizeof link, err));
+        return !a->options->linked || a->options->linked(a->options->arg, err);
 }
 
 static bool is_section(const struct name *n, const char *kind,

@@ -15,11 +15,17 @@
 #include "base/progress.h"
 #include "format/reader.h"
 
+/* The token of the PING that follows OPEN_RETURN_PATH. */
+#define APPLY_PING 1
+
 struct apply_options {
         const char *spool_dir; /* device state from a pipe; NULL: default    */
         /* Commands that open the return path (OPEN_RETURN_PATH) are put into
          * the stream; the caller reads the verdict from the same socket. */
         bool return_path;
+        /* Called when these have been sent, before anything of RAM: may wait
+         * for the answer to APPLY_PING.  May be NULL. */
+        bool (*linked)(void *arg, struct err *err);
         /* RAM that the reader does not tell is not sent: for a trial of device
          * state alone, with a reader of a file's "stream/" only. */
         bool state_only;

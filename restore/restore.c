@@ -20,8 +20,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* For a bare endpoint that says nothing: its load may take long. */
+/* For a bare endpoint that says nothing: its load may take long, its first
+ * answer not. */
 #define ENDPOINT_MS 300000
+#define ANSWER_MS   60000
 
 /* One restore into a QEMU. */
 struct loading {
@@ -188,41 +190,76 @@ static bool into_target(struct loading *l, int *exit_code, struct err *err)
         return true;
 }
 
-static bool refused(const char *uri, const struct apply_report *report,
+/* The connection is at its end, or the destination has said no. */
+static bool refused(struct endpoint *e, const char *uri,
+                    const struct apply_report *report, bool said_no,
                     struct err *err)
 {
         err_clear(err);
+        err_set(err, ERR_QEMU,
+                "the destination refused the stream%s at or before this "
+                "section; see its stderr",
+                said_no ? "" : " or ended, without a word,");
+        if (!said_no)
+                endpoint_explain(e, err);
         err_in_file(err, uri);
-        err_in_section(err, report->section);
-        return err_set(err, ERR_QEMU,
-                       "the destination refused the stream at or before this "
-                       "section; see its stderr");
+        return err_in_section(err, report->section);
+}
+
+/* It takes the stream, before anything of the guest is sent. */
+static bool answered(void *arg, struct err *err)
+{
+        struct endpoint *e = arg;
+        enum verdict v;
+
+        TRY(endpoint_pong(endpoint_fd(e), APPLY_PING, ANSWER_MS, &v, err));
+        return v == VERDICT_LOADED || endpoint_unanswered(e, err);
+}
+
+static bool feed_endpoint(struct endpoint *e, struct reader *r,
+                          const struct restore_options *options,
+                          struct apply_report *report, struct err *err)
+{
+        struct apply_options o = {
+                .spool_dir = options->spool_dir,
+                .return_path = endpoint_answers(e),
+                .linked = endpoint_answers(e) ? answered : NULL,
+                .arg = e,
+                .progress = options->progress,
+        };
+        enum verdict v;
+
+        if (!apply_run(r, endpoint_fd(e), options->to, &o, report, err)) {
+                if (err->os == EPIPE || err->os == ECONNRESET)
+                        return refused(e, options->to, report, false, err);
+                return false;
+        }
+        if (o.return_path) {
+                TRY(endpoint_verdict(endpoint_fd(e), ENDPOINT_MS, &v, err));
+                if (v != VERDICT_LOADED)
+                        return refused(e, options->to, report,
+                                       v == VERDICT_FAILED, err);
+        }
+        return endpoint_end(e, err) || err_in_file(err, options->to);
+}
+
+static void cleanup_endpoint(struct endpoint **e)
+{
+        endpoint_free(*e);
 }
 
 static bool into_endpoint(struct reader *r,
                           const struct restore_options *options,
                           struct err *err)
 {
-        struct apply_options o = {
-                .spool_dir = options->spool_dir,
-                .progress = options->progress,
-        };
+        struct endpoint_options o = {.tls_dir = options->tls_dir,
+                                     .tls_hostname = options->tls_hostname};
+        CLEANUP(cleanup_endpoint) struct endpoint *e = NULL;
         double begun = seconds_now();
         struct apply_report report;
-        CLEANUP_FD int fd = -1;
-        enum verdict v;
 
-        TRY(endpoint_open(options->to, &fd, &o.return_path, err));
-        if (!apply_run(r, fd, options->to, &o, &report, err)) {
-                if (err->os == EPIPE || err->os == ECONNRESET)
-                        return refused(options->to, &report, err);
-                return false;
-        }
-        if (o.return_path) {
-                TRY(endpoint_verdict(fd, ENDPOINT_MS, &v, err));
-                if (v != VERDICT_LOADED)
-                        return refused(options->to, &report, err);
-        }
+        TRY(endpoint_open(options->to, &o, &e, err));
+        TRY(feed_endpoint(e, r, options, &report, err));
         progress_pause(options->progress);
         if (options->loaded)
                 options->loaded(options->arg, "", 0, report.stream_bytes,

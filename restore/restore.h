@@ -15,8 +15,10 @@ struct restore_options {
         char *const *command; /* a QEMU to start: NULL-terminated            */
         bool recorded;        /* the command that the snapshot recorded      */
         const char *qmp;      /* a QEMU that waits behind this socket        */
-        const char *to;       /* a bare endpoint (qemu/endpoint.h)        */
+        const char *to;       /* a bare endpoint (qemu/endpoint.h)           */
         const char *qemu;     /* binary for `recorded`; NULL: as recorded    */
+        /* For `to`: qemu/endpoint.h. */
+        const char *tls_dir, *tls_hostname;
         bool paused;          /* never set the guest running                 */
         bool detach;          /* return when the guest runs                  */
         const char *const *force;

@@ -10,9 +10,10 @@
 set -u
 build="gcc libc6-dev make pkg-config libarchive-dev libzstd-dev
         libjansson-dev libxxhash-dev zlib1g-dev libblkid-dev
-        libnbd-dev"
+        libnbd-dev libgnutls28-dev"
 tests="libcmocka-dev qemu-system-x86 qemu-utils busybox-static cpio gzip
-        xz-utils zstd xxhash tar binutils jq e2fsprogs fdisk mount"
+        xz-utils zstd xxhash tar binutils jq e2fsprogs fdisk mount
+        gnutls-bin openssh-client openssh-server"
 others="ovmf qemu-system-arm qemu-system-misc qemu-system-ppc python3 strace"
 versions="mmdebstrap"
 bench="lzop python3-matplotlib libvirt-daemon libvirt-clients
