@@ -496,8 +496,11 @@ static bool read_ram(struct stream *s, enum item_type type, uint32_t id,
         s->ram_moved = true;
         source_take(s->source, 5);
         TRY(stream_ram_records(s, id, err));
-        if (type == ITEM_PART)
-                return read_footer(s, id, "ram", false, err);
+        if (type == ITEM_PART) {
+                TRY(read_footer(s, id, "ram", false, err));
+                return !s->events.part_end ||
+                       s->events.part_end(s->events.arg, err);
+        }
         TRY(stream_end_ram(s, err));
         TRY(tell_ram_end(s, id, err));
         TRY(read_footer(s, id, "ram", true, err));

@@ -12,7 +12,10 @@
  *   ram_start                               after the item of RAM's START
  *   page                                    each page record, in order
  *   disk                                    each 1 MiB of block migration
+ *   part_end                                after each PART of RAM
  *   ram_end                                 before the first item behind RAM
+ *   complete                                nothing more comes; before the
+ *                                           first device section is told
  *   vmdesc                                  after the item of EOF
  * Link commands (OPEN_RETURN_PATH, PING, POSTCOPY_ADVISE) are dropped: they
  * belong to a connection, not to a VM.  PART sections of RAM and of block
@@ -46,7 +49,11 @@ struct stream_events {
         bool (*page)(void *arg, unsigned block, uint64_t offset,
                      enum page_kind kind, const uint8_t *bytes, size_t len,
                      struct err *err);
+        /* A sender at work ends one every 50 ms or so.  May be NULL. */
+        bool (*part_end)(void *arg, struct err *err);
         bool (*ram_end)(void *arg, struct err *err);
+        /* May be NULL. */
+        bool (*complete)(void *arg, struct err *err);
         /* offset: a multiple of its length, 1 MiB; may come again, the last one
          * counts.  bytes NULL: zeros.  device: the BlockBackend's name. */
         bool (*disk)(void *arg, const char *device, uint64_t offset,

@@ -127,6 +127,8 @@ bool stream_tail(struct stream *s, struct err *err)
                         s, err, ERR_CORRUPT, "vmdesc",
                         "target page size %u, but RAM was read with %u",
                         t.page_size, s->page_size);
+        ok = ok &&
+             (!s->events.complete || s->events.complete(s->events.arg, err));
         if (ok) {
                 s->split = t.split;
                 s->trailing = spool_size(s->spool) - t.end;

@@ -18,7 +18,9 @@ struct told {
         unsigned pages;
         size_t item_len;
         size_t vmdesc_len;
+        unsigned parts;
         bool ram_ended;
+        size_t complete_at; /* in items */
         struct stream *stream;
 };
 
@@ -102,6 +104,24 @@ static bool ram_end(void *arg, struct err *err)
         return true;
 }
 
+static bool part_end(void *arg, struct err *err)
+{
+        struct told *t = arg;
+
+        (void)err;
+        t->parts++;
+        return true;
+}
+
+static bool complete(void *arg, struct err *err)
+{
+        struct told *t = arg;
+
+        (void)err;
+        t->complete_at = strlen(t->items);
+        return true;
+}
+
 static bool disk(void *arg, const char *device, uint64_t offset,
                  const uint8_t *p, struct err *err)
 {
@@ -147,7 +167,9 @@ static bool read_stream(const uint8_t *p, size_t len, bool live, struct told *t,
                 .item_end = end,
                 .ram_start = ram_start,
                 .page = page,
+                .part_end = part_end,
                 .ram_end = ram_end,
+                .complete = complete,
                 .disk = disk,
                 .vmdesc = vmdesc,
                 .arg = t,
@@ -206,6 +228,8 @@ static void whole_stream_is_told_in_order(void **state)
         assert_true(read_stream(f.bytes, f.e.len, false, &t, &err));
         assert_string_equal(t.items, ITEMS);
         assert_true(t.vmdesc_len > 0);
+        assert_int_equal(t.parts, 1);
+        assert_memory_equal(t.items + t.complete_at, "4 full", 6);
         check_ram(&t);
 }
 
