@@ -9,7 +9,7 @@ authority() {
         mkdir "$1"
         printf '%s\n' "cn = $1" ca cert_signing_key \
                 "expiration_days = 2" > "$1/template"
-        certtool --generate-privkey --ecc --outfile "$1/key.pem" 2>> certtool.log &&
+        certtool --generate-privkey --key-type=rsa --bits=2048 --outfile "$1/key.pem" 2>> certtool.log &&
                 certtool --generate-self-signed --load-privkey "$1/key.pem" \
                         --template "$1/template" --outfile "$1/cert.pem" \
                         2>> certtool.log || fail "certtool: $(cat certtool.log)"
@@ -20,10 +20,11 @@ issue() {
         local dir=$1 role=$2 authority=$3
         shift 3
         mkdir -p "$dir"
-        printf '%s\n' "cn = $dir" signing_key "tls_www_$role" "$@" > "$dir/template"
+        printf '%s\n' "cn = $dir" signing_key encryption_key \
+                "tls_www_$role" "$@" > "$dir/template"
         case $* in *expiration*) ;; *) echo "expiration_days = 2" ;; esac >> "$dir/template"
         case $* in *expiration*) echo "activation_date = 2019-01-01 00:00:00" ;; esac >> "$dir/template"
-        certtool --generate-privkey --ecc --outfile "$dir/$role-key.pem" \
+        certtool --generate-privkey --key-type=rsa --bits=2048 --outfile "$dir/$role-key.pem" \
                 2>> certtool.log &&
                 certtool --generate-certificate \
                         --load-privkey "$dir/$role-key.pem" \
