@@ -3,16 +3,14 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
-#include "base/spool.h"
 #include "format/name.h"
 #include "qemu/stream_format.h"
+#include "save/patches.h"
 
 #include <assert.h>
 #include <string.h>
 
-#define PATCH_MEMORY (8 * MiB)
-#define NO_PATCH     0
-#define PAGES_MAX    (CHUNK_SIZE / TARGET_PAGE_MIN) /* of a chunk */
+#define PAGES_MAX (CHUNK_SIZE / TARGET_PAGE_MIN) /* of a chunk */
 
 enum chunk_state {
         CHUNK_UNTOUCHED, /* no page went into a buffer                      */
@@ -22,29 +20,23 @@ enum chunk_state {
 
 struct chunk_record {
         uint64_t data_offset; /* where its stored bytes are                  */
-        uint64_t patches;     /* newest patch's place in the spool, plus 1   */
         uint64_t *seen;       /* a bit a page; NULL: none, or all, have come */
-        uint32_t stored_len;  /* 0: zero, not written                        */
-        uint8_t state;        /* enum chunk_state                            */
-        bool all_seen;
+        uint64_t *patched;    /* a bit a page that has a patch; NULL: none   */
+        uint32_t place;       /* of its patches, plus 1; 0: none yet         */
+        uint32_t stored_len : 24; /* 0: zero, not written                    */
+        uint32_t state : 4;       /* enum chunk_state                        */
+        uint32_t all_seen : 1;
+        uint32_t written : 1; /* data_offset and stored_len are known        */
 };
 
-/* What stands before a patch's bytes in the spool. */
-struct patch {
-        uint64_t before; /* place of the chunk's patch before this, plus 1   */
-        uint32_t page;   /* within the chunk                                 */
-        uint16_t kind;   /* enum page_kind                                   */
-        uint16_t reserved;
-        uint32_t len;
-        uint32_t reserved2;
-};
+_Static_assert(sizeof(struct chunk_record) == 32, "a promise of the header");
 
 struct assembler {
         struct writer *w;
         const struct ram_blocks *blocks;
         struct chunk_record *chunks; /* of all blocks, one after the other   */
         uint64_t *first;             /* a block's first chunk; [count]: all  */
-        struct spool *patches;
+        struct patches *patches;
         /* The chunk that is open.  Memory is touched for content only: zero
          * pages are most of many a guest's. */
         bool is_open;
@@ -55,7 +47,6 @@ struct assembler {
         uint64_t stray;      /* the chunk of the last page not for it        */
         uint32_t page_size;
         uint64_t pages_again;
-        uint64_t zero_bytes;
         char dir[512]; /* of dir_block */
         unsigned dir_block;
 };
@@ -89,7 +80,7 @@ bool assembler_new(struct writer *w, const struct ram_blocks *blocks,
                 assembler_free(a);
                 return err_nomem(err);
         }
-        if (!spool_new(spool_dir, PATCH_MEMORY, &a->patches, err)) {
+        if (!patches_new(spool_dir, &a->patches, err)) {
                 assembler_free(a);
                 return false;
         }
@@ -101,13 +92,15 @@ void assembler_free(struct assembler *a)
 {
         if (!a)
                 return;
-        for (uint64_t i = 0; a->chunks && i < a->first[a->blocks->count]; i++)
+        for (uint64_t i = 0; a->chunks && i < a->first[a->blocks->count]; i++) {
                 free(a->chunks[i].seen);
+                free(a->chunks[i].patched);
+        }
         if (a->open)
                 writer_return(a->w, a->open);
         free(a->chunks);
         free(a->first);
-        spool_free(a->patches);
+        patches_free(a->patches);
         free(a);
 }
 
@@ -120,24 +113,14 @@ static size_t chunk_len(const struct assembler *a, unsigned block,
         return left < CHUNK_SIZE ? (size_t)left : (size_t)CHUNK_SIZE;
 }
 
-static unsigned block_of(const struct assembler *a, uint64_t chunk)
-{
-        unsigned block = 0;
-
-        while (chunk >= a->first[block + 1])
-                block++;
-        return block;
-}
-
 void assembler_written(struct assembler *a, uint64_t tag, uint64_t data_offset,
                        uint32_t stored_len)
 {
         struct chunk_record *c = &a->chunks[tag];
 
         c->data_offset = data_offset;
-        c->stored_len = stored_len;
-        if (stored_len == 0)
-                a->zero_bytes += chunk_len(a, block_of(a, tag), tag);
+        c->stored_len = stored_len & 0xffffff;
+        c->written = true;
 }
 
 /* Notes that a page has come; *again: it had come before. */
@@ -189,110 +172,105 @@ static bool apply(uint8_t *page, uint32_t page_size, enum page_kind kind,
         return false;
 }
 
-static bool read_patch(struct assembler *a, uint64_t place, struct patch *p,
-                       uint8_t bytes[TARGET_PAGE_MAX], struct err *err)
+/* ---- pages for a chunk that is not open ---------------------------------- */
+
+static bool has_patch(const struct chunk_record *c, size_t page)
 {
-        TRY(spool_read(a->patches, place - 1, p, sizeof *p, err));
-        assert(p->len <= TARGET_PAGE_MAX);
-        return spool_read(a->patches, place - 1 + sizeof *p, bytes, p->len,
-                          err);
+        return c->patched && c->patched[page / 64] >> (page % 64) & 1;
 }
 
-/*
- * From the newest patch back: per page the newest whole content counts, with
- * the deltas that came after it, which are then applied oldest first.
- */
-struct delta_list {
-        uint64_t *places;
-        size_t count, room;
-};
-
-static bool add_delta(struct delta_list *list, uint64_t place, struct err *err)
+static bool reserve_place(struct assembler *a, struct chunk_record *c,
+                          size_t pages, struct err *err)
 {
-        if (list->count == list->room) {
-                size_t room = list->room ? list->room * 2 : 64;
-                uint64_t *grown = realloc(list->places, room * sizeof *grown);
-
-                if (!grown)
-                        return err_nomem(err);
-                list->places = grown;
-                list->room = room;
-        }
-        list->places[list->count++] = place;
+        if (!c->patched)
+                c->patched = calloc((pages + 63) / 64, sizeof *c->patched);
+        if (!c->patched)
+                return err_nomem(err);
+        if (!c->place)
+                c->place = patches_place(a->patches) + 1;
         return true;
 }
 
-static bool walk_patches(struct assembler *a, uint64_t newest, uint8_t *chunk,
-                         uint8_t *settled, struct delta_list *deltas,
-                         struct err *err)
+static bool keep_page(struct assembler *a, struct chunk_record *c, size_t page,
+                      const uint8_t *bytes, struct err *err)
 {
-        uint8_t bytes[TARGET_PAGE_MAX];
-        struct patch p;
+        c->patched[page / 64] |= UINT64_C(1) << (page % 64);
+        return patches_write(a->patches, c->place - 1, page * a->page_size,
+                             bytes, a->page_size, err);
+}
 
-        for (uint64_t at = newest; at != NO_PATCH; at = p.before) {
-                TRY(read_patch(a, at, &p, bytes, err));
-                if (settled[p.page])
-                        continue;
-                if (p.kind == PAGE_DELTA) {
-                        TRY(add_delta(deltas, at, err));
-                        continue;
-                }
-                settled[p.page] = 1;
-                TRY(apply(chunk + (size_t)p.page * a->page_size, a->page_size,
-                          (enum page_kind)p.kind, bytes, p.len, err));
-        }
-        while (deltas->count-- > 0) {
-                TRY(read_patch(a, deltas->places[deltas->count], &p, bytes,
-                               err));
-                TRY(apply(chunk + (size_t)p.page * a->page_size, a->page_size,
-                          PAGE_DELTA, bytes, p.len, err));
-        }
+/* The chunk as it was written. */
+static bool read_written(struct writer *from, const struct chunk_record *c,
+                         uint8_t *bytes, size_t len, struct err *err)
+{
+        if (c->stored_len > 0)
+                return writer_read_back(from, c->data_offset, c->stored_len,
+                                        bytes, len, err);
+        memset(bytes, 0, len);
         return true;
+}
+
+/* Each page of it that has no patch gets one, so that deltas can follow. */
+static bool patch_all(struct assembler *a, struct chunk_record *c, size_t len,
+                      struct err *err)
+{
+        CLEANUP_FREE uint8_t *bytes = malloc(CHUNK_SIZE);
+
+        if (!bytes)
+                return err_nomem(err);
+        if (!c->written)
+                TRY(writer_flush(a->w, err));
+        TRY(read_written(a->w, c, bytes, len, err));
+        for (size_t page = 0; page * a->page_size < len; page++)
+                if (!has_patch(c, page))
+                        TRY(keep_page(a, c, page, bytes + page * a->page_size,
+                                      err));
+        return true;
+}
+
+static bool add_patch(struct assembler *a, struct chunk_record *c, size_t len,
+                      size_t page, enum page_kind kind, const uint8_t *bytes,
+                      size_t bytes_len, struct err *err)
+{
+        uint8_t content[TARGET_PAGE_MAX];
+
+        TRY(reserve_place(a, c, len / a->page_size, err));
+        if (kind == PAGE_RAW)
+                return keep_page(a, c, page, bytes, err);
+        if (kind == PAGE_DELTA && !has_patch(c, page))
+                TRY(patch_all(a, c, len, err));
+        if (kind == PAGE_DELTA)
+                TRY(patches_read(a->patches, c->place - 1, page * a->page_size,
+                                 content, a->page_size, err));
+        TRY(apply(content, a->page_size, kind, bytes, bytes_len, err));
+        return keep_page(a, c, page, content, err);
 }
 
 static bool apply_patches(struct assembler *a, struct chunk_record *c,
-                          uint8_t *chunk, struct err *err)
+                          uint8_t *chunk, size_t len, struct err *err)
 {
-        CLEANUP_FREE uint8_t *settled =
-                calloc(CHUNK_SIZE / a->page_size, sizeof *settled);
-        struct delta_list deltas = {0};
-        bool ok;
-
-        if (!settled)
-                return err_nomem(err);
-        ok = walk_patches(a, c->patches, chunk, settled, &deltas, err);
-        free(deltas.places);
-        c->patches = NO_PATCH;
-        return ok;
-}
-
-static bool add_patch(struct assembler *a, struct chunk_record *c, size_t page,
-                      enum page_kind kind, const uint8_t *bytes, size_t len,
-                      struct err *err)
-{
-        struct patch p = {
-                .before = c->patches,
-                .page = (uint32_t)page,
-                .kind = (uint16_t)kind,
-                .len = (uint32_t)len,
-        };
-        uint64_t place = spool_size(a->patches) + 1;
-
-        TRY(spool_append(a->patches, &p, sizeof p, err));
-        TRY(spool_append(a->patches, bytes, len, err));
-        c->patches = place;
+        for (size_t page = 0; page * a->page_size < len; page++)
+                if (has_patch(c, page))
+                        TRY(patches_read(a->patches, c->place - 1,
+                                         page * a->page_size,
+                                         chunk + page * a->page_size,
+                                         a->page_size, err));
+        free(c->patched);
+        c->patched = NULL;
         return true;
 }
 
-static bool begin_chunk(struct assembler *a, unsigned block, uint64_t chunk,
-                        struct err *err)
+/* ---- the open chunk ------------------------------------------------------ */
+
+static bool begin_chunk(struct assembler *a, struct writer *w, unsigned block,
+                        uint64_t chunk, struct err *err)
 {
         struct chunk *b;
 
         if (a->dir_block != block)
                 name_ram_dir(a->blocks->blocks[block].name, a->dir);
         a->dir_block = block;
-        TRY(writer_borrow(a->w, &b, err));
+        TRY(writer_borrow(w, &b, err));
         b->len = chunk_len(a, block, chunk);
         b->address = (chunk - a->first[block]) * CHUNK_SIZE;
         b->tag = chunk;
@@ -315,9 +293,7 @@ static void fill_blanks(struct assembler *a)
         memset(a->blank, 0, sizeof a->blank);
 }
 
-/* rewrite: an earlier one of that name is in the file and must be replaced,
- * even by zeros. */
-static bool submit(struct assembler *a, bool rewrite, struct err *err)
+static bool submit(struct assembler *a, struct err *err)
 {
         a->is_open = false;
         a->chunks[a->open_chunk].state = CHUNK_SUBMITTED;
@@ -326,7 +302,7 @@ static bool submit(struct assembler *a, bool rewrite, struct err *err)
                 return true;
         }
         fill_blanks(a);
-        a->open->drop_zero = !rewrite;
+        a->open->drop_zero = true;
         return writer_submit(a->w, steal(a->open), err);
 }
 
@@ -343,7 +319,7 @@ static bool put_page(struct assembler *a, unsigned block, size_t page,
                 return true;
         }
         if (!a->open)
-                TRY(begin_chunk(a, block, a->open_chunk, err));
+                TRY(begin_chunk(a, a->w, block, a->open_chunk, err));
         to = a->open->bytes + page * a->page_size;
         if (kind == PAGE_DELTA && is_blank(a, page))
                 memset(to, 0, a->page_size);
@@ -358,7 +334,7 @@ static bool open_chunk(struct assembler *a, unsigned block, uint64_t chunk,
         size_t seen = 0;
 
         if (a->is_open)
-                TRY(submit(a, false, err));
+                TRY(submit(a, err));
         a->is_open = true;
         a->open_chunk = chunk;
         memset(a->blank, 0xff, sizeof a->blank);
@@ -367,11 +343,11 @@ static bool open_chunk(struct assembler *a, unsigned block, uint64_t chunk,
                 seen += (size_t)__builtin_popcountll(c->seen[i]);
         a->open_missing = pages - seen;
         a->stray = UINT64_MAX;
-        if (c->patches == NO_PATCH)
+        if (!c->patched)
                 return true;
-        TRY(begin_chunk(a, block, chunk, err));
+        TRY(begin_chunk(a, a->w, block, chunk, err));
         fill_blanks(a);
-        return apply_patches(a, c, a->open->bytes, err);
+        return apply_patches(a, c, a->open->bytes, a->open->len, err);
 }
 
 /*
@@ -394,7 +370,8 @@ bool assembler_page(struct assembler *a, uint32_t page_size, unsigned block,
 {
         uint64_t chunk = a->first[block] + offset / CHUNK_SIZE;
         size_t page = (size_t)(offset % CHUNK_SIZE) / page_size;
-        size_t pages = chunk_len(a, block, chunk) / page_size;
+        size_t chunk_bytes = chunk_len(a, block, chunk);
+        size_t pages = chunk_bytes / page_size;
         struct chunk_record *c = &a->chunks[chunk];
         bool again;
 
@@ -406,44 +383,69 @@ bool assembler_page(struct assembler *a, uint32_t page_size, unsigned block,
         if (c->state == CHUNK_OPEN) {
                 TRY(put_page(a, block, page, kind, bytes, len, err));
                 /* At once, so that RAM stays before items that follow it. */
-                return a->open_missing > 0 || submit(a, false, err);
+                return a->open_missing > 0 || submit(a, err);
         }
         if (!again && kind == PAGE_DELTA)
                 return err_set(err, ERR_CORRUPT,
                                "XBZRLE delta for a page that has not come");
-        return add_patch(a, c, page, kind, bytes, len, err);
+        return add_patch(a, c, chunk_bytes, page, kind, bytes, len, err);
 }
 
-static bool rewrite(struct assembler *a, unsigned block, uint64_t chunk,
-                    struct err *err)
+/* Into w, which is a->w or another one: as the writer has it (nothing, if it
+ * has none), with what came since. */
+static bool write_again(struct assembler *a, struct writer *w, unsigned block,
+                        uint64_t chunk, struct err *err)
 {
         struct chunk_record *c = &a->chunks[chunk];
-        bool stored = c->state == CHUNK_SUBMITTED && c->stored_len > 0;
+        struct chunk *b;
 
-        if (c->state == CHUNK_SUBMITTED && !stored)
-                a->zero_bytes -= chunk_len(a, block, chunk);
-        TRY(begin_chunk(a, block, chunk, err));
-        a->open_chunk = chunk;
-        memset(a->blank, 0, sizeof a->blank);
-        if (stored)
-                TRY(writer_read_back(a->w, c->data_offset, c->stored_len,
-                                     a->open->bytes, a->open->len, err));
-        else
-                memset(a->open->bytes, 0, a->open->len);
-        TRY(apply_patches(a, c, a->open->bytes, err));
-        return submit(a, stored, err);
+        TRY(begin_chunk(a, w, block, chunk, err));
+        b = steal(a->open);
+        /* An earlier one of that name must be replaced, even by zeros. */
+        b->drop_zero = w != a->w || c->stored_len == 0;
+        c->state = CHUNK_SUBMITTED;
+        if (read_written(a->w, c, b->bytes, b->len, err) &&
+            apply_patches(a, c, b->bytes, b->len, err))
+                return writer_submit(w, b, err);
+        writer_return(w, b);
+        return false;
+}
+
+bool assembler_flush(struct assembler *a, struct err *err)
+{
+        if (a->is_open)
+                TRY(submit(a, err));
+        return writer_flush(a->w, err);
 }
 
 bool assembler_end(struct assembler *a, struct err *err)
 {
-        if (a->is_open)
-                TRY(submit(a, false, err));
-        TRY(writer_flush(a->w, err));
         for (unsigned block = 0; block < a->blocks->count; block++)
                 for (uint64_t i = a->first[block]; i < a->first[block + 1]; i++)
-                        if (a->chunks[i].patches != NO_PATCH)
-                                TRY(rewrite(a, block, i, err));
+                        if (a->chunks[i].patched)
+                                TRY(write_again(a, a->w, block, i, err));
         return writer_flush(a->w, err);
+}
+
+bool assembler_end_in(struct assembler *a, struct writer *w, struct err *err)
+{
+        for (unsigned block = 0; block < a->blocks->count; block++)
+                for (uint64_t i = a->first[block]; i < a->first[block + 1]; i++)
+                        if (a->chunks[i].patched || a->chunks[i].stored_len)
+                                TRY(write_again(a, w, block, i, err));
+        TRY(writer_flush(w, err));
+        a->w = w;
+        return true;
+}
+
+uint64_t assembler_superseded(const struct assembler *a)
+{
+        uint64_t bytes = 0;
+
+        for (uint64_t i = 0; i < a->first[a->blocks->count]; i++)
+                if (a->chunks[i].patched)
+                        bytes += a->chunks[i].stored_len;
+        return bytes;
 }
 
 uint64_t assembler_pages_again(const struct assembler *a)
@@ -453,11 +455,11 @@ uint64_t assembler_pages_again(const struct assembler *a)
 
 uint64_t assembler_zero_bytes(const struct assembler *a)
 {
-        uint64_t bytes = a->zero_bytes;
+        uint64_t bytes = 0;
 
         for (unsigned block = 0; block < a->blocks->count; block++)
                 for (uint64_t i = a->first[block]; i < a->first[block + 1]; i++)
-                        if (a->chunks[i].state == CHUNK_UNTOUCHED)
+                        if (a->chunks[i].stored_len == 0)
                                 bytes += chunk_len(a, block, i);
         return bytes;
 }

@@ -4,10 +4,11 @@
  *
  * In the first pass pages come in ascending order and one chunk is open at a
  * time.  A page that belongs to a chunk already handed to the writer (a live
- * source sends pages again, whole or as XBZRLE deltas) is a patch: kept in an
- * unlinked spool, chained per chunk.  At the end each patched chunk is read
- * back once, patched, and written again under its name: the later one counts.
- * Memory: 32 bytes a chunk, and a bitmap for chunks with pages still missing.
+ * source sends pages again, whole or as XBZRLE deltas) is a patch, kept aside
+ * (save/patches.h).  At the end each patched chunk is read back once, patched,
+ * and written again under its name: the later one counts.
+ * Memory: 32 bytes a chunk, a bitmap for each with pages still missing, and one
+ * for each that has patches.
  */
 #ifndef STASIS_SAVE_ASSEMBLE_H
 #define STASIS_SAVE_ASSEMBLE_H
@@ -31,9 +32,17 @@ void assembler_written(struct assembler *a, uint64_t tag, uint64_t data_offset,
 bool assembler_page(struct assembler *a, uint32_t page_size, unsigned block,
                     uint64_t offset, enum page_kind kind, const uint8_t *bytes,
                     size_t len, struct err *err);
-/* Writes what is open and what was patched; all chunks are in the writer's
- * hands then. */
+/* No more pages come: what is open is written, and all of the writer's hands.
+ */
+bool assembler_flush(struct assembler *a, struct err *err);
+/* After it, one of the two.  Writes again what was patched ... */
 bool assembler_end(struct assembler *a, struct err *err);
+/* ... or all chunks, each once, into another writer, whose written() is to be
+ * given to assembler_written too. */
+bool assembler_end_in(struct assembler *a, struct writer *w, struct err *err);
+/* After assembler_flush: stored bytes of chunks that assembler_end would write
+ * again. */
+uint64_t assembler_superseded(const struct assembler *a);
 
 uint64_t assembler_pages_again(const struct assembler *a);
 /* Bytes in chunks that are all zero and were not written. */

@@ -44,7 +44,8 @@ static unsigned roll(struct bench *b, unsigned below)
         return (b->seed >> 8) % below;
 }
 
-static void begin(struct bench *b, unsigned threads, unsigned seed)
+static struct writer *open_writer(struct bench *b, unsigned threads,
+                                  int *fd_out)
 {
         struct writer_options options = {
                 .compress = true,
@@ -55,6 +56,20 @@ static void begin(struct bench *b, unsigned threads, unsigned seed)
         };
         struct err err = ERR_INIT;
         json_t *manifest;
+        struct writer *w;
+
+        manifest = json_pack("{s:i, s:[]}", "target_page_size", PAGE,
+                             "ram_blocks");
+        assert_true(io_open_unlinked(NULL, fd_out, &err));
+        assert_true(writer_new(*fd_out, "test", true, &options, &w, &err));
+        assert_true(writer_manifest(w, manifest, &err));
+        json_decref(manifest);
+        return w;
+}
+
+static void begin(struct bench *b, unsigned threads, unsigned seed)
+{
+        struct err err = ERR_INIT;
 
         memset(b, 0, sizeof *b);
         b->seed = seed;
@@ -66,13 +81,8 @@ static void begin(struct bench *b, unsigned threads, unsigned seed)
                 b->list[i].size = sizes[i];
                 b->model[i] = calloc(1, sizes[i]);
         }
-        manifest = json_pack("{s:i, s:[]}", "target_page_size", PAGE,
-                             "ram_blocks");
-        assert_true(io_open_unlinked(NULL, &b->fd, &err));
-        assert_true(writer_new(b->fd, "test", true, &options, &b->w, &err));
-        assert_true(writer_manifest(b->w, manifest, &err));
+        b->w = open_writer(b, threads, &b->fd);
         assert_true(assembler_new(b->w, &b->blocks, NULL, &b->a, &err));
-        json_decref(manifest);
 }
 
 static void put(struct bench *b, unsigned block, unsigned page,
@@ -123,9 +133,26 @@ static void first_pass(struct bench *b)
                         put_some(b, block, i, false);
 }
 
-/* Reads the snapshot back and compares it with the model. */
-static void finish(struct bench *b)
+/* In another file: no chunk is in that twice. */
+static void end_elsewhere(struct bench *b)
 {
+        struct err err = ERR_INIT;
+        struct writer *w;
+        int fd;
+
+        w = open_writer(b, 1, &fd);
+        assert_true(assembler_end_in(b->a, w, &err));
+        writer_free(b->w);
+        close(b->fd);
+        b->w = w;
+        b->fd = fd;
+}
+
+/* Reads the snapshot back and compares it with the model.  Returns how many
+ * RAM chunks it has. */
+static unsigned finish_as(struct bench *b, bool elsewhere)
+{
+        unsigned chunks = 0;
         struct reader_options options = {.threads = 1};
         uint8_t *got[BLOCKS];
         struct err err = ERR_INIT;
@@ -133,7 +160,11 @@ static void finish(struct bench *b)
         struct reader *r;
         json_t *state = json_object();
 
-        assert_true(assembler_end(b->a, &err));
+        assert_true(assembler_flush(b->a, &err));
+        if (elsewhere)
+                end_elsewhere(b);
+        else
+                assert_true(assembler_end(b->a, &err));
         assert_true(writer_state(b->w, state, &err));
         assert_true(writer_finish(b->w, &err));
         json_decref(state);
@@ -143,6 +174,7 @@ static void finish(struct bench *b)
                 fail_msg("%s: %s", err.section, err.why);
         do {
                 assert_true(reader_next(r, &item, &err));
+                chunks += item.kind == READ_CHUNK;
                 if (item.kind == READ_CHUNK)
                         memcpy(got[strcmp(item.dir, "ram/rom") == 0] +
                                        item.address,
@@ -157,6 +189,12 @@ static void finish(struct bench *b)
         assembler_free(b->a);
         writer_free(b->w);
         close(b->fd);
+        return chunks;
+}
+
+static void finish(struct bench *b)
+{
+        finish_as(b, false);
 }
 
 static bool no_range(void *arg, unsigned block, uint64_t offset, uint64_t len,
@@ -196,6 +234,42 @@ static void pages_that_come_again_win(void **state)
                 }
                 assert_int_equal(assembler_pages_again(b.a), 600);
                 finish(&b);
+        }
+}
+
+static void write_all_again(struct bench *b)
+{
+        uint8_t bytes[PAGE];
+
+        first_pass(b);
+        for (unsigned i = 0; i < pages(0); i++) {
+                memset(bytes, 1 + (int)roll(b, 200), sizeof bytes);
+                put(b, 0, i, PAGE_RAW, bytes, PAGE);
+        }
+}
+
+/* The block of all that came again has four chunks, the other one. */
+static void another_file_has_each_chunk_once(void **state)
+{
+        struct err err = ERR_INIT;
+        struct bench b;
+        unsigned twice;
+
+        (void)state;
+        begin(&b, 1, 5);
+        write_all_again(&b);
+        twice = finish_as(&b, false);
+        begin(&b, 1, 5);
+        write_all_again(&b);
+        assert_true(assembler_flush(b.a, &err));
+        assert_true(assembler_superseded(b.a) > 0);
+        assert_int_equal(finish_as(&b, true) + 4, twice);
+        for (unsigned seed = 1; seed < 5; seed++) {
+                begin(&b, seed % 3, seed);
+                first_pass(&b);
+                for (unsigned i = 0; i < 300; i++)
+                        put_some(&b, 0, roll(&b, pages(0)), true);
+                finish_as(&b, true);
         }
 }
 
@@ -288,6 +362,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(one_pass_is_what_came),
                 cmocka_unit_test(pages_that_come_again_win),
+                cmocka_unit_test(another_file_has_each_chunk_once),
                 cmocka_unit_test(pages_out_of_order_are_placed),
                 cmocka_unit_test(what_never_came_is_named),
                 cmocka_unit_test(delta_without_a_page_is_refused),

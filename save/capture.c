@@ -2,6 +2,7 @@
 #include "save/capture.h"
 
 #include "base/cleanup.h"
+#include "base/emit.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/spool.h"
@@ -10,9 +11,11 @@
 #include "format/writer.h"
 #include "qemu/globalstate.h"
 #include "qemu/stream.h"
+#include "qemu/stream_format.h"
 #include "qemu/unsent.h"
 #include "save/assemble.h"
 #include "save/block_spool.h"
+#include "save/tee.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -51,12 +54,32 @@ struct capture {
         struct chunk *chunk;
         uint64_t item_len;
         char item_dir[512];
+        bool in_tail, at_eof;
         /* Which run state the stream carries; without the section (machine
          * types up to 2.3) QEMU itself takes it for running. */
         char run_state[32];
         uint8_t globalstate[256]; /* the section's beginning */
         size_t globalstate_len;
 };
+
+/* Up to the tail the source's bytes are copied; the tail's are those of its
+ * items. */
+static bool copy(void *arg, const uint8_t *p, size_t len, struct err *err)
+{
+        struct capture *c = arg;
+
+        return tee_write(c->options->tee, p, len, err);
+}
+
+static bool copy_tail(struct capture *c, const uint8_t *p, size_t len,
+                      struct err *err)
+{
+        if (!c->options->tee || !c->in_tail)
+                return true;
+        if (c->at_eof)
+                return tee_keep(c->options->tee, p, len, err);
+        return tee_write(c->options->tee, p, len, err);
+}
 
 /* Told to progress at most this often. */
 #define REPORT_BYTES (16 * MiB)
@@ -148,6 +171,8 @@ static bool begin(void *arg, const struct stream_item *item, struct err *err)
 {
         struct capture *c = arg;
 
+        c->at_eof = strcmp(item->kind, "eof") == 0;
+        c->in_tail |= c->at_eof || strcmp(item->kind, "full") == 0;
         if (c->manifest_written) {
                 begin_item(c, item);
                 return true;
@@ -170,6 +195,7 @@ static bool bytes(void *arg, const uint8_t *p, size_t len, struct err *err)
 {
         struct capture *c = arg;
 
+        TRY(copy_tail(c, p, len, err));
         if (c->manifest_written)
                 return add_bytes(c, p, len, err);
         c->held[c->held_count - 1].len += len;
@@ -286,6 +312,7 @@ static bool ram_end(void *arg, struct err *err)
 
         if (!c->manifest_written)
                 TRY(begin_snapshot(c, err));
+        TRY(assembler_flush(c->assembler, err));
         TRY(assembler_end(c->assembler, err));
         TRY(progress_add(c->progress, c->unreported, err));
         c->unreported = 0;
@@ -306,7 +333,14 @@ static bool disk(void *arg, const char *device, uint64_t offset,
 static bool vmdesc(void *arg, const uint8_t *json, size_t len, struct err *err)
 {
         struct capture *c = arg;
+        uint8_t head[5];
+        struct emit e;
 
+        emit_init(&e, head, sizeof head);
+        emit_u8(&e, ITEM_VMDESC);
+        emit_u32be(&e, (uint32_t)len);
+        TRY(copy_tail(c, head, sizeof head, err));
+        TRY(copy_tail(c, json, len, err));
         return writer_member(c->writer, "stasis/vmdesc.json", json, len, err);
 }
 
@@ -412,6 +446,8 @@ static bool run(struct capture *c, struct source *source,
                 .arg = c,
         };
 
+        if (c->options->tee)
+                source_copy_to(source, copy, c);
         TRY(stream_new(source, &events, &options, &c->stream, err));
         progress_phase(c->progress, "saving", c->options->expected_bytes);
         TRY(stream_run(c->stream, err));
