@@ -19,7 +19,7 @@ struct devices_builder {
         struct devices d;
         /* The item being told; item NULL: not one that is kept. */
         unsigned number;
-        enum { SKIPPED, KEPT, START } keep;
+        enum { SKIPPED, HEAD, KEPT, START } keep;
         bool early, end;
         uint8_t *item;
         size_t len, room;
@@ -59,6 +59,8 @@ bool devices_begin(struct devices_builder *b, unsigned number, const char *kind,
         b->end = strcmp(kind, "end") == 0;
         b->keep = b->early || strcmp(kind, "full") == 0 ? KEPT
                   : strcmp(kind, "start") == 0          ? START
+                  : strcmp(kind, "header") == 0         ? HEAD
+                  : strcmp(kind, "configuration") == 0  ? HEAD
                                                         : SKIPPED;
         return grammar_begin(b->grammar, number, kind, name, err);
 }
@@ -91,6 +93,19 @@ bool devices_bytes(struct devices_builder *b, const uint8_t *bytes, size_t len,
         if (b->keep != SKIPPED && len > 0)
                 TRY(keep(b, bytes, len, err));
         return grammar_bytes(b->grammar, bytes, len, err);
+}
+
+static bool add_head(struct devices_builder *b, struct err *err)
+{
+        struct devices *d = &b->d;
+        uint8_t *grown = realloc(d->head, d->head_len + b->len + 1);
+
+        if (!grown)
+                return err_nomem(err);
+        d->head = grown;
+        memcpy(grown + d->head_len, b->item, b->len);
+        d->head_len += b->len;
+        return true;
 }
 
 static bool add(struct devices_builder *b, struct err *err)
@@ -143,6 +158,8 @@ bool devices_end(struct devices_builder *b, struct err *err)
                 b->d.ram_ended = true;
                 b->d.ram_end = b->number;
         }
+        if (b->keep == HEAD)
+                return b->len == 0 || add_head(b, err);
         return b->keep == SKIPPED || add(b, err);
 }
 
@@ -188,6 +205,7 @@ void devices_fini(struct devices *d)
         for (size_t i = 0; i < d->count; i++)
                 free(d->list[i].item);
         free(d->list);
+        free(d->head);
         ram_blocks_fini(&d->ram);
         json_decref(d->vmdesc);
         *d = (struct devices){0};

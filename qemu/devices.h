@@ -31,6 +31,9 @@ struct device_section {
 struct devices {
         struct device_section *list; /* owned; in stream order               */
         size_t count;
+        /* Header and configuration as they were recorded; owned. */
+        uint8_t *head;
+        size_t head_len;
         struct stream_config config; /* machine "" : the stream has none     */
         struct ram_blocks ram;
         bool ram_ended; /* by an END section; ram_end: its item's number */

@@ -18,7 +18,7 @@
 
 /* Pages of one PART section: a chunk's at the smallest page size that is
  * common; smaller pages make several sections. */
-#define SECTION_PAGES 256
+#define SECTION_PAGES EMISSION_PICKED_MAX
 
 /* Records of one PART section of block migration. */
 #define DISK_SECTION_RECORDS 256
@@ -104,9 +104,10 @@ static void add(struct emission *e, const uint8_t *bytes, size_t len)
         };
 }
 
+/* picked NULL: all pages up to `pages`. */
 static bool section(struct emission *e, unsigned block, uint64_t offset,
-                    const uint8_t *bytes, size_t pages, uint32_t page_size,
-                    struct err *err)
+                    const uint8_t *bytes, const uint16_t *picked, size_t pages,
+                    uint32_t page_size, struct err *err)
 {
         struct emit h;
         size_t begin;
@@ -116,12 +117,12 @@ static bool section(struct emission *e, unsigned block, uint64_t offset,
         emit_u32be(&h, e->blocks->section_id);
         add(e, e->heads, h.len);
         for (size_t i = 0; i < pages; i++) {
-                const uint8_t *page = bytes ? bytes + i * page_size : NULL;
+                uint64_t at = (picked ? picked[i] : i) * (uint64_t)page_size;
+                const uint8_t *page = bytes ? bytes + at : NULL;
                 bool zero = !page || bytes_are_zero(page, page_size);
 
                 begin = h.len;
-                emit_u64be(&h, (offset + i * page_size) |
-                                       (zero ? RAM_ZERO : RAM_PAGE) |
+                emit_u64be(&h, (offset + at) | (zero ? RAM_ZERO : RAM_PAGE) |
                                        (i > 0 ? RAM_CONTINUE : 0));
                 if (i == 0)
                         emit_str8(&h, e->blocks->blocks[block].name);
@@ -152,9 +153,17 @@ bool emission_pages(struct emission *e, unsigned block, uint64_t offset,
                 size_t now = len - at < step ? len - at : step;
 
                 TRY(section(e, block, offset + at, bytes ? bytes + at : NULL,
-                            now / page_size, page_size, err));
+                            NULL, now / page_size, page_size, err));
         }
         return true;
+}
+
+bool emission_picked(struct emission *e, unsigned block, uint64_t offset,
+                     const uint8_t *bytes, const uint16_t *page, size_t count,
+                     uint32_t page_size, struct err *err)
+{
+        assert(count <= SECTION_PAGES && offset % page_size == 0);
+        return section(e, block, offset, bytes, page, count, page_size, err);
 }
 
 /* One PART section of block migration. */

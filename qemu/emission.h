@@ -22,6 +22,13 @@ bool emission_pages(struct emission *e, unsigned block, uint64_t offset,
                     const uint8_t *bytes, size_t len, uint32_t page_size,
                     struct err *err);
 
+/* One PART section with the pages page[0..count) of bytes, count at most
+ * EMISSION_PICKED_MAX; offset: of the first byte.  bytes NULL: zero pages. */
+#define EMISSION_PICKED_MAX 512
+bool emission_picked(struct emission *e, unsigned block, uint64_t offset,
+                     const uint8_t *bytes, const uint16_t *page, size_t count,
+                     uint32_t page_size, struct err *err);
+
 /* PART sections of block migration, whose section id is given: len bytes of a
  * disk, both offset and len multiples of 1 MiB.  bytes NULL: zeros. */
 bool emission_disk(struct emission *e, uint32_t section_id, const char *device,

@@ -174,7 +174,7 @@ bool identity_arch(struct qmp *q, char *out, size_t size, struct err *err)
  * and, in newer ones, more columns. */
 static bool add_block(json_t *list, const char *line, struct err *err)
 {
-        uint64_t offset, used, total;
+        uint64_t offset, used, total, unit_bytes;
         char name[256], unit[16];
         unsigned page;
         json_t *block;
@@ -186,8 +186,13 @@ static bool add_block(json_t *list, const char *line, struct err *err)
         if (used > LIMIT_RAM_BYTES || total > LIMIT_RAM_BYTES)
                 return err_set(err, ERR_LIMIT, "RAMBlock %s is too large",
                                name);
-        block = json_pack("{s:s,s:I,s:I}", "name", name, "used",
-                          (json_int_t)used, "total", (json_int_t)total);
+        unit_bytes = strcmp(unit, "KiB") == 0   ? KiB
+                     : strcmp(unit, "MiB") == 0 ? MiB
+                     : strcmp(unit, "GiB") == 0 ? GiB
+                                                : 1;
+        block = json_pack("{s:s,s:I,s:I,s:I}", "name", name, "used",
+                          (json_int_t)used, "total", (json_int_t)total,
+                          "host_page", (json_int_t)(page * unit_bytes));
         if (!block || json_array_append_new(list, block) != 0)
                 return err_nomem(err);
         return true;

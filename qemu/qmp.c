@@ -36,6 +36,7 @@ struct qmp {
         int fd;
         char name[256];
         bool steadfast;
+        bool urgent; /* qmp_urgent was asked for, and QEMU has it */
         bool broken; /* half a command was sent: the rest would be garbled */
         unsigned long id;
         char version[32];
@@ -292,8 +293,9 @@ static bool await_reply(struct qmp *q, const char *command, unsigned long id,
         }
 }
 
-static bool send_command(struct qmp *q, const char *command, json_t *arguments,
-                         int fd, unsigned long *id_out, struct err *err)
+static bool send_as(struct qmp *q, const char *how, const char *command,
+                    json_t *arguments, int fd, unsigned long *id_out,
+                    struct err *err)
 {
         json_auto_t *args = arguments;
         json_auto_t *m = NULL;
@@ -303,8 +305,7 @@ static bool send_command(struct qmp *q, const char *command, json_t *arguments,
                 return err_set(err, ERR_QEMU, "%s: the monitor is unusable",
                                command);
         *id_out = ++q->id;
-        m = json_pack("{s:s,s:I}", "execute", command, "id",
-                      (json_int_t)*id_out);
+        m = json_pack("{s:s,s:I}", how, command, "id", (json_int_t)*id_out);
         if (!m || (args && json_object_set(m, "arguments", args)))
                 return err_nomem(err);
         text = json_dumps(m, JSON_COMPACT);
@@ -312,6 +313,12 @@ static bool send_command(struct qmp *q, const char *command, json_t *arguments,
                 return err_nomem(err);
         log_debug("qmp", "-> %s", text);
         return send_all(q, text, strlen(text), fd, err);
+}
+
+static bool send_command(struct qmp *q, const char *command, json_t *arguments,
+                         int fd, unsigned long *id_out, struct err *err)
+{
+        return send_as(q, "execute", command, arguments, fd, id_out, err);
 }
 
 static bool run_command(struct qmp *q, const char *command, json_t *arguments,
@@ -386,6 +393,19 @@ bool qmp_command(struct qmp *q, const char *command, json_t *arguments,
         return qmp_command_fd(q, command, arguments, -1, result_out, qerr, err);
 }
 
+bool qmp_urgent(struct qmp *q, const char *command, json_t *arguments,
+                struct qmp_error *qerr, struct err *err)
+{
+        json_auto_t *result = NULL;
+        unsigned long id;
+
+        TRY(send_as(q, q->urgent ? "exec-oob" : "execute", command, arguments,
+                    -1, &id, err));
+        TRY(await_reply(q, command, id, now_ms() + COMMAND_MS, &result, qerr,
+                        err));
+        return result || err_set(err, ERR_QEMU, "%s: no answer", command);
+}
+
 bool qmp_event(struct qmp *q, int timeout_ms, json_t **event_out,
                struct err *err)
 {
@@ -405,6 +425,23 @@ bool qmp_event(struct qmp *q, int timeout_ms, json_t **event_out,
         *event_out = json_incref(json_array_get(q->events, 0));
         json_array_remove(q->events, 0);
         return true;
+}
+
+/* Commands that need not wait for QEMU's big lock. */
+static bool offers_urgent(const json_t *greeting)
+{
+        const json_t *list = json_object_get(json_object_get(greeting, "QMP"),
+                                             "capabilities");
+        const json_t *c;
+        size_t i;
+
+        json_array_foreach(list, i, c)
+        {
+                if (json_is_string(c) &&
+                    strcmp(json_string_value(c), "oob") == 0)
+                        return true;
+        }
+        return false;
 }
 
 static bool no_greeting(const struct qmp *q, const char *path,
@@ -444,10 +481,14 @@ static bool greeting(struct qmp *q, const char *path, unsigned greeting_ms,
         snprintf(q->version, sizeof q->version, "%d.%d.%d", major, minor,
                  micro);
         q->version_number = (unsigned)(major * 10000 + minor * 100 + micro);
-        return qmp_command(q, "qmp_capabilities", NULL, NULL, NULL, err);
+        q->urgent = q->urgent && offers_urgent(m);
+        return qmp_command(q, "qmp_capabilities",
+                           q->urgent ? json_pack("{s:[s]}", "enable", "oob")
+                                     : NULL,
+                           NULL, NULL, err);
 }
 
-static bool attach(int fd, const char *name, const char *path,
+static bool attach(int fd, const char *name, const char *path, bool urgent,
                    unsigned greeting_ms, struct qmp **out, struct err *err)
 {
         struct qmp *q = calloc(1, sizeof *q);
@@ -459,6 +500,7 @@ static bool attach(int fd, const char *name, const char *path,
                 return err_nomem(err);
         }
         q->fd = fd;
+        q->urgent = urgent;
         snprintf(q->name, sizeof q->name, "%s", name);
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
                 q->peer = peer.pid;
@@ -477,7 +519,7 @@ static bool attach(int fd, const char *name, const char *path,
 bool qmp_attach(int fd, const char *name, unsigned greeting_ms,
                 struct qmp **out, struct err *err)
 {
-        return attach(fd, name, NULL, greeting_ms, out, err);
+        return attach(fd, name, NULL, false, greeting_ms, out, err);
 }
 
 /* A full backlog makes a non-blocking connect fail with EAGAIN. */
@@ -504,8 +546,8 @@ static bool connect_within(int fd, const struct sockaddr_un *a,
         return true;
 }
 
-bool qmp_connect(const char *path, unsigned greeting_ms, struct qmp **out,
-                 struct err *err)
+static bool connect_to(const char *path, bool urgent, unsigned greeting_ms,
+                       struct qmp **out, struct err *err)
 {
         struct sockaddr_un a = {.sun_family = AF_UNIX};
         CLEANUP_FD int fd = -1;
@@ -523,7 +565,19 @@ bool qmp_connect(const char *path, unsigned greeting_ms, struct qmp **out,
                 return err_os(err, errno, "socket");
         if (!connect_within(fd, &a, greeting_ms, err))
                 return err_in_file(err, path);
-        return attach(steal_fd(&fd), path, path, greeting_ms, out, err);
+        return attach(steal_fd(&fd), path, path, urgent, greeting_ms, out, err);
+}
+
+bool qmp_connect(const char *path, unsigned greeting_ms, struct qmp **out,
+                 struct err *err)
+{
+        return connect_to(path, false, greeting_ms, out, err);
+}
+
+bool qmp_connect_urgent(const char *path, unsigned greeting_ms,
+                        struct qmp **out, struct err *err)
+{
+        return connect_to(path, true, greeting_ms, out, err);
 }
 
 void qmp_close(struct qmp *q)

@@ -27,6 +27,9 @@ struct qmp_error {
  * naming who holds the socket and what to do), negotiates capabilities. */
 bool qmp_connect(const char *path, unsigned greeting_ms, struct qmp **out,
                  struct err *err);
+/* The same, for qmp_urgent. */
+bool qmp_connect_urgent(const char *path, unsigned greeting_ms,
+                        struct qmp **out, struct err *err);
 /* The same over a descriptor, which q then owns. */
 bool qmp_attach(int fd, const char *name, unsigned greeting_ms,
                 struct qmp **out, struct err *err);
@@ -61,6 +64,11 @@ bool qmp_send(struct qmp *q, const char *command, json_t *arguments,
               unsigned long *id_out, struct err *err);
 bool qmp_reply(struct qmp *q, unsigned long id, int timeout_ms,
                json_t **result_out, struct err *err);
+/* Runs one of the commands that QEMU answers also while its main loop stands
+ * still (out of band; migrate-recover, migrate-pause): for a monitor of
+ * qmp_connect_urgent.  qerr: may be NULL. */
+bool qmp_urgent(struct qmp *q, const char *command, json_t *arguments,
+                struct qmp_error *qerr, struct err *err);
 /* The oldest event, waiting at most timeout_ms; *event_out = NULL when none
  * came.  New reference. */
 bool qmp_event(struct qmp *q, int timeout_ms, json_t **event_out,
