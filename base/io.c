@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -198,6 +199,45 @@ static bool grow(char **bytes, size_t *size, size_t max, struct err *err)
                 return err_nomem(err);
         *bytes = p;
         *size = bigger;
+        return true;
+}
+
+bool io_create_locked(const char *path, const void *bytes, size_t len,
+                      int *fd_out, struct err *err)
+{
+        CLEANUP_FREE char *temporary = NULL;
+        CLEANUP_FD int fd = -1;
+
+        if (asprintf(&temporary, "%s.%ld", path, (long)getpid()) < 0)
+                return err_nomem(err);
+        fd = open(temporary,
+                  O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) {
+                err_in_file(err, temporary);
+                return err_os(err, errno, "cannot be made");
+        }
+        if (io_write_all(fd, bytes, len, temporary, err) &&
+            rename(temporary, path) != 0)
+                err_os(err, errno, "cannot be renamed");
+        if (err->status != ERR_NONE) {
+                unlink(temporary);
+                return err_in_file(err, path);
+        }
+        *fd_out = steal_fd(&fd);
+        return true;
+}
+
+bool io_open_locked(const char *path, int *fd_out, bool *ours_out,
+                    struct err *err)
+{
+        int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+        if (fd < 0) {
+                err_in_file(err, path);
+                return err_os(err, errno, "cannot be opened");
+        }
+        *ours_out = flock(fd, LOCK_EX | LOCK_NB) == 0;
+        *fd_out = fd;
         return true;
 }
 

@@ -43,6 +43,13 @@ void io_start_writeback(int fd, uint64_t offset, uint64_t len);
 
 /* O_RDONLY|O_CLOEXEC. */
 bool io_open_read(const char *path, int *fd_out, struct err *err);
+/* A small file of ours, mode 0600, that appears whole and locked (flock) for as
+ * long as *fd_out is open; an older one is replaced. */
+bool io_create_locked(const char *path, const void *bytes, size_t len,
+                      int *fd_out, struct err *err);
+/* The same once more: false in *ours_out when somebody else has the lock. */
+bool io_open_locked(const char *path, int *fd_out, bool *ours_out,
+                    struct err *err);
 /* A whole small file; bytes_out is malloc'd, NUL-terminated. */
 bool io_read_file(const char *path, size_t max, char **bytes_out,
                   size_t *len_out, struct err *err);

@@ -2,6 +2,7 @@
 #include "restore/restore.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "cmd/commands.h"
 #include "cmd/common.h"
 #include "restore/check.h"
@@ -11,7 +12,7 @@
 
 struct options {
         const char *qmp, *to, *qemu, *spool, *tls_dir, *tls_hostname;
-        bool recorded, paused, detach, overwrite, json;
+        bool recorded, paused, detach, overwrite, json, lazy, record, resume;
         struct option_list force, disk, base;
         unsigned threads;
         int progress;
@@ -75,6 +76,29 @@ static const struct option table[] = {
                         "when it was saved)",
         },
         {
+                .name = "lazy",
+                .kind = OPTION_FLAG,
+                .offset = offsetof(struct options, lazy),
+                .help = "run the guest at once; its RAM follows, what it asks "
+                        "for first (by QEMU's postcopy; where that cannot be, "
+                        "all is loaded first, and the reason told)",
+        },
+        {
+                .name = "record-working-set",
+                .kind = OPTION_FLAG,
+                .offset = offsetof(struct options, record),
+                .help = "with --lazy: note what the guest asks for in "
+                        "FILE.working-set, from which a later --lazy sends it "
+                        "first",
+        },
+        {
+                .name = "resume",
+                .kind = OPTION_FLAG,
+                .offset = offsetof(struct options, resume),
+                .help = "go on with a lazy restore of this snapshot that was "
+                        "broken off (which of several: --qmp SOCK)",
+        },
+        {
                 .name = "detach",
                 .kind = OPTION_FLAG,
                 .offset = offsetof(struct options, detach),
@@ -95,13 +119,27 @@ static bool check_options(const struct options *o,
         int ways = (operands->command != NULL) + (o->qmp != NULL) +
                    (o->to != NULL) + o->recorded;
 
-        if (ways != 1)
+        if (o->resume && (operands->command || o->to || o->recorded ||
+                          o->lazy || o->paused || o->detach || o->disk.count ||
+                          o->base.count || o->force.count))
+                return err_set(err, ERR_USAGE,
+                               "--resume goes on with what was begun: only "
+                               "--qmp, --threads, --progress and --json go "
+                               "with it");
+        if (ways != 1 && !o->resume)
                 return err_set(err, ERR_USAGE,
                                "give one of: -- CMD..., --recorded-command, "
                                "--qmp, --to");
         if (o->qemu && !o->recorded)
                 return err_set(err, ERR_USAGE,
                                "--qemu goes with --recorded-command");
+        if (o->lazy && o->to)
+                return err_set(err, ERR_USAGE,
+                               "--lazy needs a QEMU that can be asked; --to "
+                               "has none");
+        if (o->record && !o->lazy)
+                return err_set(err, ERR_USAGE,
+                               "--record-working-set goes with --lazy");
         if (o->to && (o->paused || o->detach || o->force.count))
                 return err_set(err, ERR_USAGE,
                                "--paused, --detach and --force need a QEMU "
@@ -134,6 +172,33 @@ static void print_loaded(void *arg, const char *run_state, pid_t pid,
         json_decref(j);
 }
 
+static void print_resident(void *arg, const struct lazy_report *r)
+{
+        const struct serve_counts *c = &r->counts;
+        json_t *j = json_pack("{s:f, s:I, s:I, s:I, s:I, s:I}",
+                              "resident_seconds", r->resident_seconds,
+                              "content_bytes", (json_int_t)c->content_bytes,
+                              "requests", (json_int_t)c->requests,
+                              "request_p50_us", (json_int_t)c->p50_us,
+                              "request_p99_us", (json_int_t)c->p99_us,
+                              "request_max_us", (json_int_t)c->max_us);
+
+        (void)arg;
+        if (j)
+                json_dumpf(j, stdout, JSON_INDENT(1));
+        putchar('\n');
+        fflush(stdout);
+        json_decref(j);
+}
+
+static void note_resident(void *arg, const struct lazy_report *r)
+{
+        (void)arg;
+        log_note("all of RAM is there after %.2f s; the guest waited for "
+                 "%llu pages",
+                 r->resident_seconds, (unsigned long long)r->counts.requests);
+}
+
 static bool restore(const struct options *o, const struct operands *operands,
                     int *exit_code, struct err *err)
 {
@@ -156,7 +221,11 @@ static bool restore(const struct options *o, const struct operands *operands,
                           .overwrite = o->overwrite},
                 .threads = cmd_threads(o->threads),
                 .spool_dir = o->spool,
+                .lazy = o->lazy,
+                .record = o->record,
+                .resume = o->resume,
                 .loaded = o->json ? print_loaded : NULL,
+                .resident = o->json ? print_resident : note_resident,
         };
         CLEANUP_FD int in = -1;
         const char *in_name;
@@ -187,6 +256,8 @@ static int run(const struct command *self, int argc, char **argv)
 static const char *const examples[] = {
         "stasis restore web01.stasis -- qemu-system-x86_64 -m 4G ...",
         "stasis restore --detach --recorded-command web01.stasis",
+        "stasis restore --lazy --detach --recorded-command web01.stasis",
+        "stasis restore --resume web01.stasis",
         "stasis restore --qmp /run/new.qmp web01.stasis",
         "stasis restore --to tcp:host2:4444 web01.stasis",
         NULL,

@@ -37,6 +37,7 @@ struct loading {
         /* Let go of, and NULL, from the moment on in which the guest may run.
          */
         struct restored_disks *disks;
+        struct session *session; /* NULL: not lazily */
 };
 
 static double seconds_now(void)
@@ -153,6 +154,84 @@ static bool open_target(const struct loading *l, const struct target_options *o,
         return rules_check(c, &l->saved->devices, NULL, REASON_WARNING, err);
 }
 
+/* All of RAM first. */
+static bool load_whole(struct loading *l, struct target *t, struct check *c,
+                       bool run, double begun, struct err *err)
+{
+        const struct restore_options *options = l->options;
+        uint64_t stream_bytes = 0;
+        char state[32];
+
+        TRY(target_load(t, l->reader, c, options->spool_dir, options->progress,
+                        &stream_bytes, err));
+        restored_disks_free(steal(l->disks));
+        TRY(target_go(t, run, state, err));
+        progress_pause(options->progress);
+        if (options->loaded)
+                options->loaded(options->arg, state, target_pid(t),
+                                stream_bytes, seconds_now() - begun);
+        return true;
+}
+
+/* The disks are the guest's from the moment on in which it may run. */
+static void lazily_loaded(void *arg, const char *run_state, pid_t pid,
+                          uint64_t stream_bytes, double seconds)
+{
+        struct loading *l = arg;
+
+        restored_disks_free(steal(l->disks));
+        if (l->options->loaded)
+                l->options->loaded(l->options->arg, run_state, pid,
+                                   stream_bytes, seconds);
+}
+
+/* *t: exchanged for a new one where that is what helps. */
+static bool load_lazily(struct loading *l, const struct target_options *o,
+                        struct target **t, struct check *c, bool run,
+                        double begun, struct err *err)
+{
+        const struct restore_options *options = l->options;
+        struct lazy_options lazy = {
+                .reader = l->reader,
+                .saved = l->saved,
+                .file = l->name,
+                .qmp = options->qmp,
+                .session = l->session,
+                .run = run,
+                .record = options->record,
+                .foreground = !options->detach && l->command,
+                .threads = options->threads,
+                .progress = options->progress,
+                .loaded = lazily_loaded,
+                .arg = l,
+                .begun = begun,
+        };
+        enum lazy_outcome outcome;
+        struct lazy_report report;
+        bool ignored;
+        char why[600];
+
+        TRY(lazy_load(*t, &lazy, &outcome, why, &report, err));
+        if (outcome == LAZY_RESIDENT) {
+                if (options->resident)
+                        options->resident(options->arg, &report);
+                return true;
+        }
+        if (outcome == LAZY_SPOILED && !l->command)
+                return err_set(err, ERR_QEMU,
+                               "the target broke off the lazy restore (%s) "
+                               "and has to be started anew; without --lazy it "
+                               "may load",
+                               why);
+        log_note("not lazily: %s; all of RAM is loaded first", why);
+        if (outcome == LAZY_SPOILED) {
+                target_free(steal(*t));
+                TRY(target_open(o, t, &ignored, err));
+                TRY(target_check(*t, l->reader, l->saved, true, c, err));
+        }
+        return load_whole(l, *t, c, run, begun, err);
+}
+
 static bool into_target(struct loading *l, int *exit_code, struct err *err)
 {
         const struct restore_options *options = l->options;
@@ -161,27 +240,22 @@ static bool into_target(struct loading *l, int *exit_code, struct err *err)
         struct target_options o = {
                 .command = l->command,
                 .qmp = options->qmp,
+                .monitor = l->session ? session_monitor(l->session) : NULL,
                 .detached = options->detach,
                 .null_stdin = l->null_stdin,
         };
         double begun = seconds_now();
-        uint64_t stream_bytes = 0;
-        bool paused, examined;
-        char state[32];
+        bool paused, examined, run;
 
         TRY(check_init(&c, options->force, options->force_count, l->disks,
                        err));
         TRY(open_target(l, &o, &c, &t, &paused, &examined, err));
         TRY(target_check(t, l->reader, l->saved, examined, &c, err));
-        TRY(target_load(t, l->reader, &c, options->spool_dir, options->progress,
-                        &stream_bytes, err));
-        restored_disks_free(steal(l->disks));
-        TRY(target_go(t, shall_run(l->reader) && !paused && !options->paused,
-                      state, err));
-        progress_pause(options->progress);
-        if (options->loaded)
-                options->loaded(options->arg, state, target_pid(t),
-                                stream_bytes, seconds_now() - begun);
+        run = shall_run(l->reader) && !paused && !options->paused;
+        if (l->session)
+                TRY(load_lazily(l, &o, &t, &c, run, begun, err));
+        else
+                TRY(load_whole(l, t, &c, run, begun, err));
         if (options->detach || !l->command) {
                 target_leave(t);
                 return true;
@@ -283,6 +357,39 @@ static bool make_disks(struct reader *r, int in_fd, const char *in_name,
         return restored_disks_commit(*out, err);
 }
 
+static bool begin_session(struct loading *l, bool spooled, struct err *err)
+{
+        const char *id = json_text(reader_manifest(l->reader), "id");
+
+        if (!l->options->lazy)
+                return true;
+        if (reader_is_pipe(l->reader) || spooled)
+                return err_set(err, ERR_USAGE,
+                               "--lazy: pages are read when they are asked "
+                               "for, in any order, which a pipe cannot; give "
+                               "a file");
+        return session_new(id ? id : "", &l->session, err);
+}
+
+static bool resume(struct reader *r, int in_fd, const char *in_name,
+                   const struct restore_options *options, struct err *err)
+{
+        CLEANUP(state_fini) struct state saved = {0};
+        struct lazy_report report;
+
+        if (reader_is_pipe(r))
+                return err_set(err, ERR_USAGE,
+                               "--resume: a pipe cannot be read in any order; "
+                               "give a file");
+        TRY(state_read(in_fd, in_name, &saved, err));
+        TRY(lazy_resume(r, &saved, options->qmp, options->threads,
+                        options->progress, &report, err));
+        progress_pause(options->progress);
+        if (options->resident)
+                options->resident(options->arg, &report);
+        return true;
+}
+
 static bool into(struct reader *r, int in_fd, const char *in_name,
                  const struct restore_options *options, bool spooled,
                  int *exit_code, struct err *err)
@@ -294,6 +401,8 @@ static bool into(struct reader *r, int in_fd, const char *in_name,
         CLEANUP(state_fini) struct state saved = {0};
         bool ok;
 
+        if (options->resume)
+                return resume(r, in_fd, in_name, options, err);
         tell_age(reader_manifest(r));
         if (options->to)
                 return into_endpoint(r, options, err);
@@ -312,10 +421,12 @@ static bool into(struct reader *r, int in_fd, const char *in_name,
         l.saved = saved.manifest ? &saved : NULL;
         l.command = command;
         l.null_stdin = reader_is_pipe(r) || spooled;
-        ok = make_disks(r, in_fd, in_name, options, &l.disks, err) &&
+        ok = begin_session(&l, spooled, err) &&
+             make_disks(r, in_fd, in_name, options, &l.disks, err) &&
              into_target(&l, exit_code, err);
         restored_disks_undo(l.disks);
         restored_disks_free(l.disks);
+        session_free(l.session);
         return ok;
 }
 

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/progress.h"
 #include "restore/disks.h"
+#include "restore/lazy.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,8 +20,15 @@ struct restore_options {
         const char *qemu;     /* binary for `recorded`; NULL: as recorded    */
         /* For `to`: qemu/endpoint.h. */
         const char *tls_dir, *tls_hostname;
-        bool paused;          /* never set the guest running                 */
-        bool detach;          /* return when the guest runs                  */
+        bool paused; /* never set the guest running                 */
+        bool detach; /* return when the guest runs                  */
+        /* With `command`, `recorded` or `qmp`, and from a file: the guest runs
+         * before its RAM is there (restore/lazy.h). */
+        bool lazy;
+        bool record; /* with lazy: its working set                           */
+        /* Goes on with a lazy restore whose server is gone; nothing else says
+         * where to, but qmp may. */
+        bool resume;
         const char *const *force;
         unsigned force_count;
         /* Stored disks that are made before the QEMU starts; with `command` or
@@ -33,6 +41,8 @@ struct restore_options {
          * stay with it as its parent. */
         void (*loaded)(void *arg, const char *run_state, pid_t pid,
                        uint64_t stream_bytes, double seconds);
+        /* With lazy or resume: all of RAM is there. */
+        void (*resident)(void *arg, const struct lazy_report *report);
         void *arg;
 };
 

@@ -38,7 +38,7 @@ struct target {
         struct reader *reader;
 };
 
-static bool say_dead(struct target *t, struct err *err)
+bool target_is_dead(struct target *t, struct err *err)
 {
         char said[1024], ending[32];
 
@@ -47,8 +47,9 @@ static bool say_dead(struct target *t, struct err *err)
         process_said(t->process, said, sizeof said);
         process_ending(t->process, ending);
         err_clear(err);
-        return err_set(err, ERR_QEMU, "QEMU ended (%s)%s%s", ending,
-                       said[0] ? ": " : "", said);
+        err_set(err, ERR_QEMU, "QEMU ended (%s)%s%s", ending,
+                said[0] ? ": " : "", said);
+        return true;
 }
 
 static bool start(struct target *t, const struct target_options *options,
@@ -56,6 +57,7 @@ static bool start(struct target *t, const struct target_options *options,
 {
         struct process_options o = {
                 .argv = options->command,
+                .monitor = options->monitor,
                 .detached = options->detached,
                 .null_stdin = options->null_stdin,
                 .quiet = options->quiet,
@@ -67,7 +69,7 @@ static bool start(struct target *t, const struct target_options *options,
         if (qmp_attach(process_take_qmp(t->process), "QEMU", GREETING_MS, &t->q,
                        err))
                 return true;
-        say_dead(t, err);
+        target_is_dead(t, err);
         return false;
 }
 
@@ -228,6 +230,15 @@ bool target_check(struct target *t, struct reader *r, const struct state *saved,
         return check_verdict(c, err);
 }
 
+static bool set_capability(struct target *t, const char *name, bool on,
+                           struct qmp_error *qerr, struct err *err)
+{
+        return qmp_command(t->q, "migrate-set-capabilities",
+                           json_pack("{s:[{s:s, s:b}]}", "capabilities",
+                                     "capability", name, "state", on),
+                           NULL, qerr, err);
+}
+
 /* Capabilities that would make the target expect another stream. */
 static bool plain_capabilities(struct target *t, struct err *err)
 {
@@ -252,11 +263,27 @@ static bool plain_capabilities(struct target *t, struct err *err)
                         ours |= strcmp(name, off[k]) == 0;
                 if (!ours || is_on == want)
                         continue;
-                TRY(qmp_command(t->q, "migrate-set-capabilities",
-                                json_pack("{s:[{s:s, s:b}]}", "capabilities",
-                                          "capability", name, "state", want),
-                                NULL, NULL, err));
+                TRY(set_capability(t, name, want, NULL, err));
         }
+        return true;
+}
+
+bool target_prepare(struct target *t, bool postcopy, char why[512],
+                    struct err *err)
+{
+        struct err refused = ERR_INIT;
+        struct qmp_error qerr;
+
+        why[0] = '\0';
+        TRY(plain_capabilities(t, err));
+        if (!postcopy ||
+            set_capability(t, "postcopy-ram", true, &qerr, &refused))
+                return true;
+        if (!qerr.class[0]) {
+                *err = refused;
+                return false;
+        }
+        snprintf(why, 512, "%s", qerr.desc);
         return true;
 }
 
@@ -442,7 +469,7 @@ bool target_go(struct target *t, bool run, char state_out[32], struct err *err)
 {
         if (run && !qmp_command(t->q, "cont", NULL, NULL, NULL, err)) {
                 err_doing(err, "setting the guest running");
-                say_dead(t, err);
+                target_is_dead(t, err);
                 return false;
         }
         return identity_run_state(t->q, state_out, 32, err);

@@ -19,6 +19,8 @@ struct target;
 struct target_options {
         char *const *command; /* to start; NULL: attach to qmp               */
         const char *qmp;
+        const char *monitor; /* of one to start: a second one, behind this
+                                socket (qemu/process.h); NULL: none       */
         bool detached;
         bool null_stdin; /* our stdin is the snapshot */
         bool quiet;      /* only a trial: its stderr is not ours */
@@ -45,6 +47,13 @@ bool target_check(struct target *t, struct reader *r, const struct state *saved,
 bool target_load(struct target *t, struct reader *r, struct check *c,
                  const char *spool_dir, struct progress *progress,
                  uint64_t *stream_bytes_out, struct err *err);
+/* Sets its migration capabilities to what we know.  postcopy: for a load by
+ * it; *why: then its reason when it cannot, else "". */
+bool target_prepare(struct target *t, bool postcopy, char why[512],
+                    struct err *err);
+/* Whether it was ours and has ended: err says so then, instead of what it said.
+ */
+bool target_is_dead(struct target *t, struct err *err);
 /* Feeds r to it and asks for QEMU's verdict, nothing else is looked at;
  * state_only: no page of RAM is sent.  A refusal is no error. */
 bool target_try(struct target *t, struct reader *r, bool state_only,
