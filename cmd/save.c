@@ -3,6 +3,7 @@
 
 #include "cmd/commands.h"
 #include "cmd/common.h"
+#include "qemu/endpoint.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 struct options {
         const char *qmp, *compress, *spool, *disks;
+        const char *tee, *tls_dir, *tls_hostname;
         struct option_list disk;
         unsigned threads;
         int progress;
@@ -74,6 +76,16 @@ static const struct option table[] = {
                         "on)",
         },
         {
+                .name = "tee",
+                .kind = OPTION_STRING,
+                .offset = offsetof(struct options, tee),
+                .value = "URI",
+                .help = "the VM goes to the QEMU that waits at unix:PATH or "
+                        "tcp:HOST:PORT as well, and on there; here it stays "
+                        "stopped",
+        },
+        CMD_OPTION_TLS(struct options, "--tee"),
+        {
                 .name = "no-argv",
                 .kind = OPTION_FLAG,
                 .offset = offsetof(struct options, no_argv),
@@ -120,6 +132,11 @@ static bool check_options(const struct options *o, const char *path,
                 return err_set(err, ERR_USAGE,
                                "--copy-behind spares a running guest the "
                                "pause; with --quit there is none to run");
+        if (o->copy_behind && o->tee)
+                return err_set(err, ERR_USAGE,
+                               "--copy-behind lets the guest run again here; "
+                               "with --tee it runs elsewhere");
+        TRY(cmd_check_tls(o->tls_dir, o->tls_hostname, "--tee", o->tee, err));
         if (o->copy_behind && !o->disks && !o->disk.count)
                 return err_set(err, ERR_USAGE,
                                "--copy-behind: which disks? (--disks, --disk)");
@@ -131,8 +148,12 @@ static bool check_options(const struct options *o, const char *path,
 static bool save(const struct options *o, const char *path,
                  struct live_report *report, struct err *err)
 {
+        struct endpoint_options tee = {.tls_dir = o->tls_dir,
+                                       .tls_hostname = o->tls_hostname};
         struct live_options options = {
                 .qmp = o->qmp,
+                .tee = o->tee,
+                .tee_options = &tee,
                 .threads = cmd_threads(o->threads),
                 .spool_dir = o->spool,
                 .force = o->force,

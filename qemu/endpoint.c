@@ -3,8 +3,10 @@
 
 #include "base/cleanup.h"
 #include "base/cursor.h"
+#include "base/emit.h"
 #include "base/io.h"
 #include "base/progress.h"
+#include "qemu/stream_format.h"
 #include "qemu/tls.h"
 
 #include <errno.h>
@@ -171,6 +173,11 @@ bool endpoint_open(const char *uri, const struct endpoint_options *options,
         }
         *out = e;
         return true;
+}
+
+const char *endpoint_uri(const struct endpoint *e)
+{
+        return e->uri;
 }
 
 int endpoint_fd(const struct endpoint *e)
@@ -343,6 +350,17 @@ bool endpoint_verdict(int fd, int timeout_ms, enum verdict *out,
                       struct err *err)
 {
         return hear(fd, timeout_ms, NULL, out, err);
+}
+
+void endpoint_ping(uint32_t token, uint8_t out[ENDPOINT_PING_SIZE])
+{
+        struct emit e;
+
+        emit_init(&e, out, ENDPOINT_PING_SIZE);
+        emit_u8(&e, ITEM_COMMAND);
+        emit_u16be(&e, COMMAND_PING);
+        emit_u16be(&e, 4);
+        emit_u32be(&e, token);
 }
 
 bool endpoint_pong(int fd, uint32_t token, int timeout_ms, enum verdict *out,

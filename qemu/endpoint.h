@@ -17,6 +17,8 @@ struct endpoint_options {
 /* unix:PATH, tcp:HOST:PORT, fd:N or -. */
 bool endpoint_open(const char *uri, const struct endpoint_options *options,
                    struct endpoint **out, struct err *err);
+/* As it was given, cut at 255 bytes. */
+const char *endpoint_uri(const struct endpoint *e);
 /* e's: blocking. */
 int endpoint_fd(const struct endpoint *e);
 /* It is a socket, on which the destination can answer. */
@@ -41,6 +43,9 @@ enum verdict {
  * byte (negative: for ever). */
 bool endpoint_verdict(int fd, int timeout_ms, enum verdict *out,
                       struct err *err);
+/* A PING command, to be put between items of the stream. */
+#define ENDPOINT_PING_SIZE 9
+void endpoint_ping(uint32_t token, uint8_t out[ENDPOINT_PING_SIZE]);
 /* The same until the answer to PING token, which is VERDICT_LOADED: all up to
  * there has been loaded. */
 bool endpoint_pong(int fd, uint32_t token, int timeout_ms, enum verdict *out,

@@ -21,6 +21,9 @@ struct source {
         const char *name;
         source_idle *idle;
         void *arg;
+        source_copy *copy; /* NULL: nobody wants one */
+        void *copy_arg;
+        size_t told; /* bytes[told..begin) is still to be told */
         bool ended;
         size_t begin, end; /* the view in bytes */
         uint64_t offset;   /* of bytes[begin]   */
@@ -38,6 +41,7 @@ bool source_new(int fd, const char *name, source_idle *idle, void *arg,
         s->name = name;
         s->idle = idle;
         s->arg = arg;
+        s->copy = NULL;
         s->ended = false;
         s->begin = s->end = 0;
         s->offset = 0;
@@ -77,12 +81,35 @@ bool source_ready(struct source *s)
         return s->ended || poll(&p, 1, 0) > 0;
 }
 
+void source_copy_to(struct source *s, source_copy *copy, void *arg)
+{
+        s->copy = copy;
+        s->copy_arg = arg;
+        s->told = s->begin;
+}
+
+static bool tell(struct source *s, struct err *err)
+{
+        if (s->copy && s->told < s->begin)
+                TRY(s->copy(s->copy_arg, s->bytes + s->told, s->begin - s->told,
+                            err));
+        s->told = s->begin;
+        return true;
+}
+
+bool source_copy_end(struct source *s, struct err *err)
+{
+        TRY(tell(s, err));
+        s->copy = NULL;
+        return true;
+}
+
 /* To the front, where the cache is warm: little is left when more is wanted. */
 static void compact(struct source *s)
 {
         memmove(s->bytes, s->bytes + s->begin, s->end - s->begin);
         s->end -= s->begin;
-        s->begin = 0;
+        s->begin = s->told = 0;
 }
 
 /* One read into the buffer's free end, after waiting for it. */
@@ -91,6 +118,7 @@ static bool fill(struct source *s, struct err *err)
         bool came = false;
         size_t len, room;
 
+        TRY(tell(s, err));
         while (!came) {
                 TRY(source_wait(s, IDLE_MS, &came, err));
                 if (!came && s->idle)
@@ -111,8 +139,10 @@ bool source_need(struct source *s, size_t n, const uint8_t **view_out,
                  size_t *len_out, struct err *err)
 {
         assert(n <= sizeof s->bytes);
-        if (n > sizeof s->bytes - s->begin)
+        if (n > sizeof s->bytes - s->begin) {
+                TRY(tell(s, err));
                 compact(s);
+        }
         while (s->end - s->begin < n) {
                 if (!s->ended)
                         TRY(fill(s, err));
@@ -134,7 +164,7 @@ void source_take(struct source *s, size_t n)
         assert(n <= s->end - s->begin);
         s->begin += n;
         s->offset += n;
-        if (s->begin == s->end)
+        if (s->begin == s->end && !s->copy)
                 s->begin = s->end = 0;
 }
 

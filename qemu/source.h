@@ -23,6 +23,14 @@ bool source_new(int fd, const char *name, source_idle *idle, void *arg,
                 struct source **out, struct err *err);
 void source_free(struct source *s);
 
+/* From here on each byte that is taken is told once, in order and in large
+ * pieces, before more is read.  False ends the wait, with err. */
+typedef bool source_copy(void *arg, const uint8_t *bytes, size_t len,
+                         struct err *err);
+void source_copy_to(struct source *s, source_copy *copy, void *arg);
+/* What has been taken is told, what follows is not.  Nothing to do is fine. */
+bool source_copy_end(struct source *s, struct err *err);
+
 /* At least n bytes in view, more if they are there; ERR_TRUNCATED when the
  * stream ends first.  *len_out >= n.  Valid until the next need or more. */
 bool source_need(struct source *s, size_t n, const uint8_t **view_out,

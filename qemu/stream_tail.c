@@ -119,6 +119,7 @@ bool stream_tail(struct stream *s, struct err *err)
         struct tail t = {0};
         bool ok;
 
+        TRY(source_copy_end(s->source, err));
         TRY(stream_end_ram(s, err));
         ok = s->options.at_end ? gather_live(s, origin, &t, err)
                                : gather_file(s, origin, &t, err);

@@ -15,6 +15,7 @@
 #include <jansson.h>
 
 struct writer;
+struct tee;
 
 /* The writer's tag of chunks that are not RAM. */
 #define CAPTURE_TAG UINT64_MAX
@@ -39,6 +40,8 @@ struct capture_options {
         bool (*complete)(void *arg, struct writer *w, json_t *state,
                          struct err *err);
         void *arg;
+        /* Gets the same stream; what it keeps is its end.  May be NULL. */
+        struct tee *tee;
         struct progress *progress;
         uint64_t expected_bytes; /* RAM, for progress; 0: unknown */
 };

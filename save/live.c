@@ -24,6 +24,7 @@
 #include "save/inquiry.h"
 #include "save/leftovers.h"
 #include "save/preflight.h"
+#include "save/tee.h"
 #include "save/verdict.h"
 
 #define GREETING_MS 5000
@@ -33,6 +34,7 @@ struct live {
         struct qmp *q;
         struct verdict verdict;
         struct inquiry inquiry;
+        struct tee *tee; /* NULL: none */
         pid_t pid;    /* QEMU's; 0: unknown                                  */
         int claim;    /* save/exclusive.h                                    */
         int64_t time; /* of creation                                         */
@@ -199,6 +201,7 @@ static bool capture(struct live *l, int out_fd, const char *out_name,
                 .quiet = quiet,
                 .complete = complete,
                 .arg = l,
+                .tee = l->tee,
                 .progress = l->options->progress,
                 .expected_bytes = l->ram_bytes,
         };
@@ -228,23 +231,40 @@ static bool give_up(struct live *l, struct err *err)
                                           : "it gives no reason");
 }
 
-static bool publish_and_end(struct live *l, struct publish *p, const char *path,
-                            struct err *err)
+/* The VM moves: into the file, and to the target if there is one. */
+static bool move(struct live *l, struct publish *p, struct err *err)
 {
         struct err failed = ERR_INIT;
         char line[1024];
 
-        if (p && !publish_commit(p, err)) {
+        if ((l->tee && !tee_ready(l->tee, err)) ||
+            (p && !publish_commit(p, err))) {
                 if (!refuse(l, &failed))
                         log_warn("%s", err_line(&failed, line, sizeof line));
                 return false;
         }
         disks_release(l->stored);
-        if (verdict_confirm(&l->verdict, err))
-                return true;
-        log_warn("%s is complete, but the VM has not ended",
-                 p ? path : "the snapshot");
-        return false;
+        if (!verdict_confirm(&l->verdict, err)) {
+                log_warn("the snapshot is complete, but the VM has not ended");
+                return false;
+        }
+        if (l->tee && !tee_go(l->tee, err)) {
+                log_warn("the VM stands still here (postmigrate), and the "
+                         "snapshot is complete: when it is certain that the "
+                         "target does not run, `cont` runs it here");
+                return false;
+        }
+        return true;
+}
+
+static bool move_and_end(struct live *l, struct publish *p,
+                         struct live_report *report, struct err *err)
+{
+        TRY(move(l, p, err));
+        if (l->options->quit)
+                return verdict_quit(&l->verdict, err);
+        strcpy(report->after, l->verdict.after);
+        return verdict_put_back(&l->verdict, err);
 }
 
 static bool transfer(struct live *l, struct publish *p, const char *path,
@@ -255,8 +275,8 @@ static bool transfer(struct live *l, struct publish *p, const char *path,
         if (!start(l, err) || !capture(l, out, p ? path : "standard output",
                                        &report->capture, err))
                 return give_up(l, err);
-        if (l->options->quit)
-                return publish_and_end(l, p, path, err);
+        if (l->options->quit || l->tee)
+                return move_and_end(l, p, report, err);
         TRY(refuse(l, err));
         strcpy(report->after, l->verdict.after);
         TRY(verdict_watch(&l->verdict, 0, err));
@@ -311,6 +331,9 @@ static bool save(struct live *l, struct publish *p, const char *path,
         TRY(export_recover(l->q, l->pid, err));
         TRY(preflight(l->q, l->verdict.before, sizeof l->verdict.before, err));
         TRY(learn(l, err));
+        if (l->options->tee)
+                TRY(tee_open(l->options->tee, l->options->tee_options, &l->tee,
+                             err));
         snprintf(report->before, sizeof report->before, "%s",
                  l->verdict.before);
         id = json_text(l->manifest, "id");
@@ -342,6 +365,7 @@ bool live_save(const char *path, const struct live_options *options,
         verdict_init(&l.verdict, NULL);
         ok = save(&l, p, path, report, err);
         verdict_fini(&l.verdict);
+        tee_free(l.tee);
         if (l.stored) {
                 report->disks = (unsigned)disks_count(l.stored);
                 report->disk_bytes = disks_data_bytes(l.stored);

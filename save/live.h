@@ -16,6 +16,8 @@
 #include "save/capture.h"
 #include "save/disks.h"
 
+struct endpoint_options;
+
 struct live_options {
         const char *qmp; /* the monitor's socket                             */
         bool compress;
@@ -24,7 +26,11 @@ struct live_options {
         const char *spool_dir; /* NULL: default                              */
         bool force;            /* replace an existing file                   */
         bool quit;             /* end the VM once the file is durable        */
-        bool no_argv;          /* leave the command line out                 */
+        /* A waiting QEMU to which the VM goes as well (save/tee.h); NULL: none.
+         */
+        const char *tee;
+        const struct endpoint_options *tee_options;
+        bool no_argv; /* leave the command line out                 */
         struct disks_options disks;
         struct progress *progress;
 };

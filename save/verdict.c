@@ -141,7 +141,7 @@ static bool back_to_before(struct verdict *v, struct err *err)
         return true;
 }
 
-static bool put_settings_back(struct verdict *v, struct err *err)
+bool verdict_put_back(struct verdict *v, struct err *err)
 {
         bool ok = !v->former || settings_put_back(v->q, v->former, err);
 
@@ -160,7 +160,7 @@ bool verdict_refuse(struct verdict *v, struct err *err)
         hang_up(v);
         qmp_steadfast(v->q, true);
         ok = verdict_settle(v, err) && back_to_before(v, err);
-        return put_settings_back(v, err) && ok;
+        return verdict_put_back(v, err) && ok;
 }
 
 /* The monitor closes when QEMU ends. */
@@ -190,22 +190,25 @@ static bool send_shut(struct verdict *v, struct err *err)
 
 bool verdict_confirm(struct verdict *v, struct err *err)
 {
-        json_auto_t *ignored = NULL;
+        struct err failed = ERR_INIT;
 
         v->given = true;
         qmp_steadfast(v->q, true);
         TRY(send_shut(v, err));
         TRY(verdict_settle(v, err));
-        if (strcmp(v->status, "completed") != 0) {
-                struct err failed = ERR_INIT;
+        if (strcmp(v->status, "completed") == 0)
+                return true;
+        back_to_before(v, &failed);
+        verdict_put_back(v, &failed);
+        return err_set(err, ERR_QEMU,
+                       "QEMU did not hand the VM over (%s %s): it is %s",
+                       v->status, v->desc, v->after);
+}
 
-                back_to_before(v, &failed);
-                put_settings_back(v, &failed);
-                return err_set(err, ERR_QEMU,
-                               "QEMU did not hand the VM over (%s %s): it is "
-                               "%s",
-                               v->status, v->desc, v->after);
-        }
+bool verdict_quit(struct verdict *v, struct err *err)
+{
+        json_auto_t *ignored = NULL;
+
         /* It may be gone before it has answered. */
         if (!qmp_command(v->q, "quit", NULL, &ignored, NULL,
                          &(struct err)ERR_INIT))

@@ -4,7 +4,7 @@
  *
  * We play the destination.  As long as we say nothing QEMU waits, its guest
  * stopped; when we refuse, or die, the migration has failed for it and it
- * resumes the guest.  When we confirm, the VM ends.
+ * resumes the guest.  When we confirm, the VM stands still for good.
  */
 #ifndef STASIS_SAVE_VERDICT_H
 #define STASIS_SAVE_VERDICT_H
@@ -36,8 +36,12 @@ bool verdict_settle(struct verdict *v, struct err *err);
 /* QEMU takes the migration for failed and the VM goes on as before.  Once:
  * later calls do nothing.  Settings are put back. */
 bool verdict_refuse(struct verdict *v, struct err *err);
-/* The VM has moved into the file: QEMU ends. */
+/* The VM has moved elsewhere: it does not go on here by itself any more. */
 bool verdict_confirm(struct verdict *v, struct err *err);
+/* ... the settings are as before */
+bool verdict_put_back(struct verdict *v, struct err *err);
+/* ... or QEMU ends. */
+bool verdict_quit(struct verdict *v, struct err *err);
 
 /* Seconds that a guest that ran stood still; 0: it did not, or still does. */
 double verdict_pause(const struct verdict *v);
