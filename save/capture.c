@@ -5,7 +5,6 @@
 #include "base/emit.h"
 #include "base/json.h"
 #include "base/limits.h"
-#include "base/spool.h"
 #include "base/text.h"
 #include "format/name.h"
 #include "format/writer.h"
@@ -15,19 +14,13 @@
 #include "qemu/unsent.h"
 #include "save/assemble.h"
 #include "save/block_spool.h"
+#include "save/held.h"
+#include "save/passes.h"
 #include "save/tee.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-/* An item told before the manifest could be written. */
-struct held_item {
-        struct stream_item item;
-        uint64_t len;
-};
-
-#define HELD_MEMORY MiB
 
 struct capture {
         const struct capture_options *options;
@@ -38,13 +31,17 @@ struct capture {
         const struct ram_blocks *blocks; /* the stream's */
         struct progress *progress;
         uint64_t unreported; /* bytes not yet told to progress */
-        /* The manifest comes first and tells RAMBlocks and target page size,
-         * so that a pipe can be read: what the stream has before its first
-         * page is held back. */
+        /* The manifest comes first and tells RAMBlocks and target page size, so
+         * that a pipe can be read: what the stream has before its first page
+         * is held back.  What comes between pages is held until all of them
+         * have come. */
         bool manifest_written;
-        struct held_item *held;
-        size_t held_count, held_room;
-        struct spool *held_bytes;
+        struct held *held;
+        size_t before_ram;    /* of what is held                            */
+        bool ram_written;     /* items are written at once from here on     */
+        bool again;           /* an item is written for the second time     */
+        struct writer *draft; /* what was written before, to read it back   */
+        uint64_t waste;       /* stored bytes of chunks written twice       */
         struct block_spool *disks; /* of block migration; NULL: none came */
         json_t *state;
         json_t *devices; /* in state */
@@ -81,6 +78,10 @@ static bool copy_tail(struct capture *c, const uint8_t *p, size_t len,
         return tee_write(c->options->tee, p, len, err);
 }
 
+/* A file of whose bytes more than a fifth would have to be written again is
+ * written anew instead: it stays well below 1.25 times what it need be. */
+#define WASTE_PART 5
+
 /* Told to progress at most this often. */
 #define REPORT_BYTES (16 * MiB)
 
@@ -98,7 +99,8 @@ static void begin_item(struct capture *c, const struct stream_item *item)
         c->item = *item;
         c->item_len = 0;
         name_stream_dir(item->number, item->kind, item->idstr, c->item_dir);
-        unsent_section(c->unsent, item->idstr);
+        if (!c->again)
+                unsent_section(c->unsent, item->idstr);
 }
 
 static void keep_globalstate(struct capture *c, const uint8_t *p, size_t len)
@@ -116,8 +118,10 @@ static void keep_globalstate(struct capture *c, const uint8_t *p, size_t len)
 static bool add_bytes(struct capture *c, const uint8_t *p, size_t len,
                       struct err *err)
 {
-        unsent_bytes(c->unsent, p, len);
-        keep_globalstate(c, p, len);
+        if (!c->again) {
+                unsent_bytes(c->unsent, p, len);
+                keep_globalstate(c, p, len);
+        }
         while (len > 0) {
                 size_t now;
 
@@ -164,30 +168,16 @@ static bool end_item(struct capture *c, struct err *err)
 {
         if (c->chunk)
                 TRY(writer_submit(c->writer, steal(c->chunk), err));
-        return note_device(c, err);
+        return c->again || note_device(c, err);
 }
 
 static bool begin(void *arg, const struct stream_item *item, struct err *err)
 {
         struct capture *c = arg;
 
-        c->at_eof = strcmp(item->kind, "eof") == 0;
-        c->in_tail |= c->at_eof || strcmp(item->kind, "full") == 0;
-        if (c->manifest_written) {
-                begin_item(c, item);
-                return true;
-        }
-        if (c->held_count == c->held_room) {
-                size_t room = c->held_room ? 2 * c->held_room : 64;
-                struct held_item *grown =
-                        realloc(c->held, room * sizeof *grown);
-
-                if (!grown)
-                        return err_nomem(err);
-                c->held = grown;
-                c->held_room = room;
-        }
-        c->held[c->held_count++] = (struct held_item){.item = *item};
+        if (!c->ram_written)
+                return held_begin(c->held, item, err);
+        begin_item(c, item);
         return true;
 }
 
@@ -195,32 +185,33 @@ static bool bytes(void *arg, const uint8_t *p, size_t len, struct err *err)
 {
         struct capture *c = arg;
 
-        TRY(copy_tail(c, p, len, err));
-        if (c->manifest_written)
-                return add_bytes(c, p, len, err);
-        c->held[c->held_count - 1].len += len;
-        return spool_append(c->held_bytes, p, len, err);
+        if (!c->ram_written)
+                return held_bytes(c->held, p, len, err);
+        return add_bytes(c, p, len, err);
 }
 
 static bool end(void *arg, struct err *err)
 {
         struct capture *c = arg;
 
-        return !c->manifest_written || end_item(c, err);
+        return !c->ram_written || end_item(c, err);
 }
 
-static bool write_held(struct capture *c, struct err *err)
+/* From the first-th of what is held to before the last-th. */
+static bool write_held(struct capture *c, size_t first, size_t last,
+                       struct err *err)
 {
-        const uint8_t *p;
+        for (size_t i = first; i < last; i++) {
+                const struct stream_item *item;
+                const uint8_t *p;
+                size_t len;
 
-        TRY(spool_view(c->held_bytes, &p, err));
-        for (size_t i = 0; i < c->held_count; i++) {
-                begin_item(c, &c->held[i].item);
-                TRY(add_bytes(c, p, (size_t)c->held[i].len, err));
+                TRY(held_get(c->held, i, &item, &p, &len, err));
+                begin_item(c, item);
+                TRY(add_bytes(c, p, len, err));
                 TRY(end_item(c, err));
-                p += c->held[i].len;
         }
-        return spool_reset(c->held_bytes, err);
+        return true;
 }
 
 static json_t *describe_blocks(const struct ram_blocks *blocks)
@@ -270,6 +261,8 @@ static bool ram_start(void *arg, const struct ram_blocks *blocks,
 
         c->blocks = blocks;
         unsent_blocks(c->unsent, blocks);
+        if (c->options->passes)
+                passes_blocks(c->options->passes, blocks);
         return assembler_new(c->writer, blocks, c->options->spool_dir,
                              &c->assembler, err);
 }
@@ -279,7 +272,8 @@ static bool begin_snapshot(struct capture *c, struct err *err)
 {
         TRY(write_manifest(c, err));
         c->manifest_written = true;
-        return write_held(c, err);
+        c->before_ram = held_count(c->held);
+        return write_held(c, 0, c->before_ram, err);
 }
 
 static bool report(struct capture *c, uint64_t bytes, struct err *err)
@@ -302,8 +296,18 @@ static bool page(void *arg, unsigned block, uint64_t offset,
         if (!c->manifest_written)
                 TRY(begin_snapshot(c, err));
         TRY(report(c, page_size, err));
+        if (c->options->passes)
+                TRY(passes_page(c->options->passes, block, offset, page_size,
+                                len, err));
         return assembler_page(c->assembler, page_size, block, offset, kind, p,
                               len, err);
+}
+
+static bool part_end(void *arg, struct err *err)
+{
+        struct capture *c = arg;
+
+        return !c->options->part || c->options->part(c->options->arg, err);
 }
 
 static bool ram_end(void *arg, struct err *err)
@@ -312,11 +316,72 @@ static bool ram_end(void *arg, struct err *err)
 
         if (!c->manifest_written)
                 TRY(begin_snapshot(c, err));
-        TRY(assembler_flush(c->assembler, err));
-        TRY(assembler_end(c->assembler, err));
+        if (c->options->passes)
+                TRY(passes_end(c->options->passes, err));
         TRY(progress_add(c->progress, c->unreported, err));
         c->unreported = 0;
         return true;
+}
+
+static bool open_writer(struct capture *c, int fd, struct err *err)
+{
+        const struct capture_options *o = c->options;
+        struct writer_options options = {
+                .compress = o->compress,
+                .level = o->level,
+                .threads = o->threads,
+                .mtime = o->time,
+                .spool_dir = o->spool_dir,
+                .written = written,
+                .arg = c,
+        };
+
+        return writer_new(fd, c->out_name, true, &options, &c->writer, err);
+}
+
+/* From the start, in another file: each chunk once. */
+static bool write_anew(struct capture *c, struct err *err)
+{
+        int fd;
+
+        TRY(c->options->anew(c->options->arg, &fd, err));
+        c->draft = steal(c->writer);
+        TRY(open_writer(c, fd, err));
+        progress_phase(c->progress, "copying", 0);
+        TRY(write_manifest(c, err));
+        c->again = true;
+        TRY(write_held(c, 0, c->before_ram, err));
+        c->again = false;
+        TRY(assembler_end_in(c->assembler, c->writer, err));
+        writer_free(c->draft);
+        c->draft = NULL;
+        return true;
+}
+
+static bool write_ram(struct capture *c, struct err *err)
+{
+        uint64_t waste, size;
+
+        TRY(assembler_flush(c->assembler, err));
+        waste = assembler_superseded(c->assembler);
+        size = writer_size(c->writer);
+        if (c->options->draft ||
+            (c->options->anew && waste > size / WASTE_PART))
+                return write_anew(c, err);
+        c->waste = waste;
+        return assembler_end(c->assembler, err);
+}
+
+/* The sender waits for the verdict. */
+static bool complete(void *arg, struct err *err)
+{
+        struct capture *c = arg;
+
+        if (c->options->received)
+                TRY(c->options->received(c->options->arg, err));
+        TRY(write_ram(c, err));
+        c->ram_written = true;
+        return write_held(c, c->before_ram, held_count(c->held), err);
 }
 
 static bool disk(void *arg, const char *device, uint64_t offset,
@@ -406,6 +471,7 @@ static void fill_report(const struct capture *c, const struct source *source,
                 .ram_bytes = c->blocks->total,
                 .zero_bytes = assembler_zero_bytes(c->assembler),
                 .pages_again = assembler_pages_again(c->assembler),
+                .waste_bytes = c->waste,
                 .trailing_bytes = stream_trailing(c->stream),
         };
 }
@@ -440,7 +506,9 @@ static bool run(struct capture *c, struct source *source,
                 .item_end = end,
                 .ram_start = ram_start,
                 .page = page,
+                .part_end = part_end,
                 .ram_end = ram_end,
+                .complete = complete,
                 .disk = disk,
                 .vmdesc = vmdesc,
                 .arg = c,
@@ -459,25 +527,14 @@ static bool run(struct capture *c, struct source *source,
 
 static bool prepare(struct capture *c, int out_fd, struct err *err)
 {
-        const struct capture_options *o = c->options;
-        struct writer_options options = {
-                .compress = o->compress,
-                .level = o->level,
-                .threads = o->threads,
-                .mtime = o->time,
-                .spool_dir = o->spool_dir,
-                .written = written,
-                .arg = c,
-        };
-
         c->state = json_object();
         c->devices = json_array();
         c->unsent = unsent_new();
         if (!c->state || !c->devices || !c->unsent)
                 return err_nomem(err);
         TRY(json_put(c->state, "devices", json_incref(c->devices), err));
-        TRY(spool_new(o->spool_dir, HELD_MEMORY, &c->held_bytes, err));
-        return writer_new(out_fd, c->out_name, true, &options, &c->writer, err);
+        TRY(held_new(c->options->spool_dir, &c->held, err));
+        return open_writer(c, out_fd, err);
 }
 
 static void release(struct capture *c)
@@ -486,10 +543,10 @@ static void release(struct capture *c)
                 writer_return(c->writer, c->chunk);
         assembler_free(c->assembler);
         writer_free(c->writer);
+        writer_free(c->draft);
         stream_free(c->stream);
-        spool_free(c->held_bytes);
+        held_free(c->held);
         block_spool_free(c->disks);
-        free(c->held);
         unsent_free(c->unsent);
         json_decref(c->devices);
         json_decref(c->state);

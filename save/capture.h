@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 
+struct passes;
 struct writer;
 struct tee;
 
@@ -34,12 +35,23 @@ struct capture_options {
          * sent all (QEMU waits for the verdict).  NULL: the stream ends where
          * the file ends. Fails when the sender failed. */
         bool (*quiet)(void *arg, bool *at_end, struct err *err);
-        /* Called once when the stream is complete, before state.json is
-         * written: stores disks (chunks with CAPTURE_TAG), and adds what is
-         * known only now ("run_state", "disks", ...) to state. May be NULL. */
+        /* Called after each part of RAM, 50 ms of sending.  May be NULL. */
+        bool (*part)(void *arg, struct err *err);
+        /* Called once when all has come, and before the rest of it is written:
+         * a sender need wait no longer.  May be NULL. */
+        bool (*received)(void *arg, struct err *err);
+        /* Where pages come again and again: gives another empty file or a pipe,
+         * which out_fd is then abandoned for, should much of it be chunks that
+         * later ones replace.  Called once at most.  NULL: not wanted. */
+        bool (*anew)(void *arg, int *fd_out, struct err *err);
+        bool draft; /* out_fd is abandoned in any case                       */
+        /* Called once before state.json is written: stores disks (chunks with
+         * CAPTURE_TAG), and adds what is known only now ("run_state", "disks",
+         * ...) to state. May be NULL. */
         bool (*complete)(void *arg, struct writer *w, json_t *state,
                          struct err *err);
         void *arg;
+        struct passes *passes; /* borrowed; NULL: not counted                */
         /* Gets the same stream; what it keeps is its end.  May be NULL. */
         struct tee *tee;
         struct progress *progress;
@@ -52,6 +64,7 @@ struct capture_report {
         uint64_t ram_bytes;      /* all RAMBlocks                            */
         uint64_t zero_bytes;     /* of these, in chunks that are all zero    */
         uint64_t pages_again;    /* pages that came more than once           */
+        uint64_t waste_bytes;    /* written, and replaced by later chunks    */
         uint64_t trailing_bytes; /* behind the end of the stream, dropped    */
 };
 
