@@ -264,57 +264,67 @@ static bool into_target(struct loading *l, int *exit_code, struct err *err)
         return true;
 }
 
+struct feeding {
+        struct endpoint *endpoint;
+        bool answered; /* it takes the stream */
+        struct apply_report report;
+};
+
 /* The connection is at its end, or the destination has said no. */
-static bool refused(struct endpoint *e, const char *uri,
-                    const struct apply_report *report, bool said_no,
-                    struct err *err)
+static bool refused(struct feeding *f, bool said_no, struct err *err)
 {
         err_clear(err);
+        if (!f->answered)
+                return endpoint_unanswered(f->endpoint, err);
         err_set(err, ERR_QEMU,
                 "the destination refused the stream%s at or before this "
                 "section; see its stderr",
                 said_no ? "" : " or ended, without a word,");
         if (!said_no)
-                endpoint_explain(e, err);
-        err_in_file(err, uri);
-        return err_in_section(err, report->section);
+                endpoint_explain(f->endpoint, err);
+        err_in_file(err, endpoint_uri(f->endpoint));
+        return err_in_section(err, f->report.section);
 }
 
-/* It takes the stream, before anything of the guest is sent. */
-static bool answered(void *arg, struct err *err)
+/* Before anything of the guest is sent. */
+static bool await_answer(void *arg, struct err *err)
 {
-        struct endpoint *e = arg;
+        struct feeding *f = arg;
         enum verdict v;
 
-        TRY(endpoint_pong(endpoint_fd(e), APPLY_PING, ANSWER_MS, &v, err));
-        return v == VERDICT_LOADED || endpoint_unanswered(e, err);
+        TRY(endpoint_pong(endpoint_fd(f->endpoint), APPLY_PING, ANSWER_MS, &v,
+                          err));
+        f->answered = v == VERDICT_LOADED;
+        return f->answered || endpoint_unanswered(f->endpoint, err);
 }
 
-static bool feed_endpoint(struct endpoint *e, struct reader *r,
+static bool feed_endpoint(struct feeding *f, struct reader *r,
                           const struct restore_options *options,
-                          struct apply_report *report, struct err *err)
+                          struct err *err)
 {
+        int fd = endpoint_fd(f->endpoint);
+        bool answers = endpoint_answers(f->endpoint);
         struct apply_options o = {
                 .spool_dir = options->spool_dir,
-                .return_path = endpoint_answers(e),
-                .linked = endpoint_answers(e) ? answered : NULL,
-                .arg = e,
+                .return_path = answers,
+                .linked = answers ? await_answer : NULL,
+                .arg = f,
                 .progress = options->progress,
         };
         enum verdict v;
 
-        if (!apply_run(r, endpoint_fd(e), options->to, &o, report, err)) {
+        if (!apply_run(r, fd, options->to, &o, &f->report, err)) {
                 if (err->os == EPIPE || err->os == ECONNRESET)
-                        return refused(e, options->to, report, false, err);
+                        return refused(f, false, err);
                 return false;
         }
-        if (o.return_path) {
-                TRY(endpoint_verdict(endpoint_fd(e), ENDPOINT_MS, &v, err));
+        if (answers) {
+                if (!endpoint_verdict(fd, ENDPOINT_MS, &v, err))
+                        return err_in_file(err, options->to);
                 if (v != VERDICT_LOADED)
-                        return refused(e, options->to, report,
-                                       v == VERDICT_FAILED, err);
+                        return refused(f, v == VERDICT_FAILED, err);
         }
-        return endpoint_end(e, err) || err_in_file(err, options->to);
+        return endpoint_end(f->endpoint, err) || err_in_file(err, options->to);
 }
 
 static void cleanup_endpoint(struct endpoint **e)
@@ -330,13 +340,14 @@ static bool into_endpoint(struct reader *r,
                                      .tls_hostname = options->tls_hostname};
         CLEANUP(cleanup_endpoint) struct endpoint *e = NULL;
         double begun = seconds_now();
-        struct apply_report report;
+        struct feeding f = {0};
 
         TRY(endpoint_open(options->to, &o, &e, err));
-        TRY(feed_endpoint(e, r, options, &report, err));
+        f.endpoint = e;
+        TRY(feed_endpoint(&f, r, options, err));
         progress_pause(options->progress);
         if (options->loaded)
-                options->loaded(options->arg, "", 0, report.stream_bytes,
+                options->loaded(options->arg, "", 0, f.report.stream_bytes,
                                 seconds_now() - begun);
         return true;
 }
