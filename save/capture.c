@@ -175,6 +175,8 @@ static bool begin(void *arg, const struct stream_item *item, struct err *err)
 {
         struct capture *c = arg;
 
+        c->at_eof = strcmp(item->kind, "eof") == 0;
+        c->in_tail |= c->at_eof || strcmp(item->kind, "full") == 0;
         if (!c->ram_written)
                 return held_begin(c->held, item, err);
         begin_item(c, item);
@@ -185,6 +187,7 @@ static bool bytes(void *arg, const uint8_t *p, size_t len, struct err *err)
 {
         struct capture *c = arg;
 
+        TRY(copy_tail(c, p, len, err));
         if (!c->ram_written)
                 return held_bytes(c->held, p, len, err);
         return add_bytes(c, p, len, err);
