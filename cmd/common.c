@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cmd/common.h"
 
+#include "base/limits.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -151,4 +153,30 @@ bool cmd_check_tls(const char *dir, const char *hostname, const char *with,
 unsigned cmd_threads(unsigned given)
 {
         return given == CMD_THREADS_DEFAULT ? pool_default_threads() : given;
+}
+
+bool cmd_parse_rate(const char *option, const char *text, uint64_t *out,
+                    struct err *err)
+{
+        static const char units[] = "KMG";
+        size_t digits = text ? strspn(text, "0123456789") : 0;
+        const char *unit;
+        uint64_t n = 0;
+
+        *out = 0;
+        if (!text)
+                return true;
+        for (size_t i = 0; i < digits && digits <= 15; i++)
+                n = n * 10 + (uint64_t)(text[i] - '0');
+        unit = text[digits] ? strchr(units, text[digits]) : NULL;
+        if (unit)
+                n <<= 10 * (unsigned)(unit - units + 1);
+        if (digits == 0 || digits > 15 || (text[digits] && !unit) ||
+            (unit && text[digits + 1]) || n < 64 * KiB || n > INT64_MAX / 2)
+                return err_set(err, ERR_USAGE,
+                               "--%s: '%s' is not a number of bytes a second, "
+                               "64K or more",
+                               option, text);
+        *out = n;
+        return true;
 }

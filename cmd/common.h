@@ -44,6 +44,11 @@ bool cmd_flush(struct err *err);
 bool cmd_parse_compress(const char *text, bool *compress_out, int *level_out,
                         struct err *err);
 
+/* Bytes a second of `option`: a number, or one with K, M or G (of 1024); at
+ * least 64 KiB.  NULL: 0. */
+bool cmd_parse_rate(const char *option, const char *text, uint64_t *out,
+                    struct err *err);
+
 /* TLS goes with the option `with`, whose value is uri (NULL: not given). */
 bool cmd_check_tls(const char *dir, const char *hostname, const char *with,
                    const char *uri, struct err *err);

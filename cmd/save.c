@@ -3,6 +3,7 @@
 
 #include "cmd/commands.h"
 #include "cmd/common.h"
+#include "cmd/save_report.h"
 #include "qemu/endpoint.h"
 
 #include <jansson.h>
@@ -12,6 +13,8 @@
 
 struct options {
         const char *qmp, *compress, *spool, *disks;
+        const char *live, *bandwidth, *dirty_log;
+        unsigned max_downtime, max_passes;
         const char *tee, *tls_dir, *tls_hostname;
         struct option_list disk;
         unsigned threads;
@@ -26,6 +29,52 @@ static const struct option table[] = {
                 .offset = offsetof(struct options, qmp),
                 .value = "SOCK",
                 .help = "QEMU's monitor: the Unix socket of its -qmp option",
+        },
+        {
+                .name = "live",
+                .kind = OPTION_CHOICE,
+                .offset = offsetof(struct options, live),
+                .value = "MODE",
+                .help = "the guest runs on while it is saved, by QEMU's "
+                        "background-snapshot where that can be done, else by "
+                        "precopy",
+                .words = "precopy background-snapshot",
+        },
+        {
+                .name = "max-downtime",
+                .kind = OPTION_COUNT,
+                .offset = offsetof(struct options, max_downtime),
+                .value = "MS",
+                .help = "precopy: let QEMU stop the guest when it expects the "
+                        "rest to take that many milliseconds (default: 300)",
+                .min = 1,
+                .max = 2000000,
+        },
+        {
+                .name = "max-passes",
+                .kind = OPTION_COUNT,
+                .offset = offsetof(struct options, max_passes),
+                .value = "N",
+                .help = "precopy: after N passes over RAM the guest is stopped "
+                        "for the rest, however long that takes (default: 20)",
+                .min = 1,
+                .max = 100000,
+        },
+        {
+                .name = "bandwidth",
+                .kind = OPTION_STRING,
+                .offset = offsetof(struct options, bandwidth),
+                .value = "BYTES",
+                .help = "live: QEMU sends at most that many bytes a second; K, "
+                        "M and G may follow (default: no limit)",
+        },
+        {
+                .name = "dirty-log",
+                .kind = OPTION_FILE,
+                .offset = offsetof(struct options, dirty_log),
+                .value = "CSV",
+                .help = "precopy: note there which pages were sent again in "
+                        "each pass, and show on stderr what that means",
         },
         {
                 .name = "disk",
@@ -97,25 +146,33 @@ static const struct option table[] = {
         {.name = NULL},
 };
 
-static int print_report(const struct live_report *r)
+/* What goes only with precopy makes --live that. */
+static bool choose_mode(const struct options *o, enum live_mode *out,
+                        struct err *err)
 {
-        const struct capture_report *c = &r->capture;
-        json_t *j = json_pack(
-                "{s:s, s:s, s:o, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id",
-                r->id, "run_state_before", r->before, "run_state_after",
-                r->after[0] ? json_string(r->after) : json_null(),
-                "stopped_seconds", r->stopped_seconds, "stream_bytes",
-                (json_int_t)c->stream_bytes, "snapshot_bytes",
-                (json_int_t)c->snapshot_bytes, "ram_bytes",
-                (json_int_t)c->ram_bytes, "zero_bytes",
-                (json_int_t)c->zero_bytes, "pages_again",
-                (json_int_t)c->pages_again, "disks", (json_int_t)r->disks,
-                "disk_bytes", (json_int_t)r->disk_bytes);
-        int rc = j ? json_dumpf(j, stdout, JSON_INDENT(1)) : -1;
+        const char *precopy_only = o->dirty_log      ? "dirty-log"
+                                   : o->max_passes   ? "max-passes"
+                                   : o->max_downtime ? "max-downtime"
+                                   : o->tee          ? "tee"
+                                                     : NULL;
 
-        putchar('\n');
-        json_decref(j);
-        return rc == 0 && fflush(stdout) == 0 ? 0 : 1;
+        *out = mode_parse(o->live);
+        if (*out == LIVE_NO && precopy_only && precopy_only[0] != 't')
+                return err_set(err, ERR_USAGE,
+                               "--%s is for --live: without it each page is "
+                               "sent once",
+                               precopy_only);
+        if (*out == LIVE_NO && o->bandwidth)
+                return err_set(err, ERR_USAGE, "--bandwidth is for --live");
+        if (*out == LIVE_SNAPSHOT && precopy_only)
+                return err_set(err, ERR_USAGE,
+                               "--%s is for precopy: a background snapshot "
+                               "sends each page once and never stops the guest "
+                               "for long",
+                               precopy_only);
+        if (*out == LIVE_ANY && precopy_only)
+                *out = LIVE_PRECOPY;
+        return true;
 }
 
 static bool check_options(const struct options *o, const char *path,
@@ -136,6 +193,10 @@ static bool check_options(const struct options *o, const char *path,
                 return err_set(err, ERR_USAGE,
                                "--copy-behind lets the guest run again here; "
                                "with --tee it runs elsewhere");
+        if (o->live && o->quit)
+                return err_set(err, ERR_USAGE,
+                               "--live lets the guest run on; with --quit it "
+                               "ends");
         TRY(cmd_check_tls(o->tls_dir, o->tls_hostname, "--tee", o->tee, err));
         if (o->copy_behind && !o->disks && !o->disk.count)
                 return err_set(err, ERR_USAGE,
@@ -159,6 +220,9 @@ static bool save(const struct options *o, const char *path,
                 .force = o->force,
                 .quit = o->quit,
                 .no_argv = o->no_argv,
+                .limits = {.max_downtime_ms = o->max_downtime,
+                           .max_passes = o->max_passes},
+                .dirty_log = o->dirty_log != NULL,
                 .disks = {.chosen = o->disk.items,
                           .chosen_count = o->disk.count,
                           .all = o->disks,
@@ -168,6 +232,9 @@ static bool save(const struct options *o, const char *path,
         bool ok;
 
         TRY(check_options(o, path, err));
+        TRY(choose_mode(o, &options.live, err));
+        TRY(cmd_parse_rate("bandwidth", o->bandwidth, &options.limits.bandwidth,
+                           err));
         TRY(cmd_parse_compress(o->compress, &options.compress, &options.level,
                                err));
         TRY(progress_new(o->progress, &options.progress, err));
@@ -176,23 +243,38 @@ static bool save(const struct options *o, const char *path,
         return ok;
 }
 
+/* After the save, so that it says more of what is durable already. */
+static bool tell(const struct options *o, const struct live_report *r,
+                 struct err *err)
+{
+        save_report_note(r);
+        if (o->dirty_log && r->passes) {
+                passes_show(r->passes, stderr);
+                TRY(passes_write_log(r->passes, o->dirty_log, err));
+        }
+        return !o->json || save_report_print(r, err);
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
         struct options o = {.threads = CMD_THREADS_DEFAULT, .progress = -1};
-        struct live_report report;
+        struct live_report report = {.passes = NULL};
         struct err err = ERR_INIT;
         struct operands operands;
         int code;
+        bool ok;
 
         if (!cmd_parse(self, argc, argv, &o, &operands, &code))
                 return code;
-        if (!save(&o, operands.items[0], &report, &err))
-                return cmd_fail(self, &err);
-        return o.json ? print_report(&report) : 0;
+        ok = save(&o, operands.items[0], &report, &err) &&
+             tell(&o, &report, &err);
+        live_report_fini(&report);
+        return ok ? 0 : cmd_fail(self, &err);
 }
 
 static const char *const examples[] = {
         "stasis save --qmp /run/web01.qmp web01.stasis",
+        "stasis save --qmp /run/web01.qmp --live web01.stasis",
         "stasis save --qmp /run/web01.qmp --quit web01.stasis",
         "stasis save --qmp /run/web01.qmp --disks=overlay web01.stasis",
         "stasis save --qmp /run/web01.qmp - | ssh host 'cat > web01.stasis'",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * former: {"capabilities": {NAME: bool, ...}, "parameters": {NAME: value, ...}}
- * holds what was changed and nothing else.
+ * former: {"capabilities": {NAME: bool, ...}, "parameters": {NAME: value, ...},
+ * "set": {"capabilities": ..., "parameters": ...}} holds what was changed and
+ * nothing else: from what, and in "set" to what.
  */
 #include "qemu/settings.h"
 
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "qemu/identity.h"
@@ -18,18 +20,22 @@
 
 /* Every other capability is switched off: what it would do to the stream is
  * known for none that is to come. */
-static bool wanted_capability(const char *name)
+static bool wanted_capability(const struct settings *s, const char *name)
 {
-        return strcmp(name, "events") == 0 || strcmp(name, "return-path") == 0;
+        bool found = strcmp(name, "events") == 0;
+
+        for (size_t i = 0; i < sizeof s->capabilities / sizeof(char *); i++)
+                found |= s->capabilities[i] &&
+                         strcmp(name, s->capabilities[i]) == 0;
+        return found;
 }
 
 /* NULL: no memory. Parameters that this QEMU lacks are left out later. */
-static json_t *wanted_parameters(void)
+static json_t *wanted_parameters(const struct settings *s)
 {
-        /* 2000 s of downtime allowed: QEMU stops the guest at once and sends
-         * each page but once. */
-        return json_pack("{s:i,s:i,s:i,s:s,s:s}", "max-bandwidth", 0,
-                         "downtime-limit", 2000000,
+        return json_pack("{s:I,s:I,s:i,s:s,s:s}", "max-bandwidth",
+                         (json_int_t)s->bandwidth, "downtime-limit",
+                         (json_int_t)s->downtime_ms,
                          "avail-switchover-bandwidth", 0, "tls-creds", "",
                          "mode", "normal");
 }
@@ -64,8 +70,9 @@ static bool set_parameters(struct qmp *q, const json_t *values, struct err *err)
 
 /* What is otherwise than wanted: the value now into former, the wanted one
  * into change. */
-static bool differing_capabilities(struct qmp *q, json_t *former,
-                                   json_t *change, struct err *err)
+static bool differing_capabilities(struct qmp *q, const struct settings *s,
+                                   json_t *former, json_t *change,
+                                   struct err *err)
 {
         json_auto_t *all = NULL;
         json_t *c;
@@ -79,7 +86,7 @@ static bool differing_capabilities(struct qmp *q, json_t *former,
                         json_string_value(json_object_get(c, "capability"));
                 bool on = json_is_true(json_object_get(c, "state"));
 
-                if (!name || on == wanted_capability(name))
+                if (!name || on == wanted_capability(s, name))
                         continue;
                 if (json_object_set_new(former, name, json_boolean(on)) ||
                     json_object_set_new(change, name, json_boolean(!on)))
@@ -88,10 +95,11 @@ static bool differing_capabilities(struct qmp *q, json_t *former,
         return true;
 }
 
-static bool differing_parameters(struct qmp *q, json_t *former, json_t *change,
+static bool differing_parameters(struct qmp *q, const struct settings *s,
+                                 json_t *former, json_t *change,
                                  struct err *err)
 {
-        json_auto_t *all = NULL, *wanted = wanted_parameters();
+        json_auto_t *all = NULL, *wanted = wanted_parameters(s);
         const char *name;
         json_t *value;
 
@@ -154,25 +162,70 @@ bool settings_put_back(struct qmp *q, const json_t *former, struct err *err)
         return put_back(q, former, err) && remove_note(q, err);
 }
 
-static void drop_names(json_t *from, const json_t *names)
+/* What of names is no longer in now as set has it is dropped. */
+static void drop_changed(json_t *names, const json_t *set, const json_t *now)
 {
         const char *name;
         json_t *ignored;
+        void *next;
 
-        json_object_foreach((json_t *)(uintptr_t)names, name, ignored)
-                json_object_del(from, name);
+        json_object_foreach_safe(names, next, name, ignored)
+        {
+                if (!json_equal(json_object_get(set, name),
+                                json_object_get(now, name)))
+                        json_object_del(names, name);
+        }
+}
+
+static bool query_capabilities(struct qmp *q, json_t **out, struct err *err)
+{
+        json_auto_t *all = NULL, *map = json_object();
+        json_t *c;
+        size_t i;
+
+        TRY(qmp_command(q, "query-migrate-capabilities", NULL, &all, NULL,
+                        err));
+        json_array_foreach(all, i, c)
+        {
+                const char *name =
+                        json_string_value(json_object_get(c, "capability"));
+                json_t *on = json_object_get(c, "state");
+
+                if (name && json_object_set(map, name, on))
+                        return err_nomem(err);
+        }
+        *out = json_incref(map);
+        return map || err_nomem(err);
+}
+
+bool settings_know(struct qmp *q, const char *capability, bool *out,
+                   struct err *err)
+{
+        json_auto_t *map = NULL;
+
+        TRY(query_capabilities(q, &map, err));
+        *out = json_object_get(map, capability) != NULL;
+        return true;
 }
 
 /* What is no longer as the killed save had set it, somebody set since. */
 static bool drop_newer(struct qmp *q, const json_t *former, struct err *err)
 {
-        json_auto_t *newer = json_object(), *ignored = json_object();
+        const json_t *set = json_object_get(former, "set");
+        json_auto_t *capabilities = NULL, *parameters = NULL;
+        json_t *lifted;
 
-        TRY(differing_capabilities(q, newer, ignored, err));
-        drop_names(json_object_get(former, "capabilities"), newer);
-        json_object_clear(newer);
-        TRY(differing_parameters(q, newer, ignored, err));
-        drop_names(json_object_get(former, "parameters"), newer);
+        TRY(query_capabilities(q, &capabilities, err));
+        TRY(qmp_command(q, "query-migrate-parameters", NULL, &parameters, NULL,
+                        err));
+        drop_changed(json_object_get(former, "capabilities"),
+                     json_object_get(set, "capabilities"), capabilities);
+        lifted = json_object_get(parameters, "downtime-limit");
+        if (json_integer_value(lifted) == SETTINGS_AT_ONCE_MS)
+                json_object_set(json_object_get(set, "parameters"),
+                                "downtime-limit", lifted);
+        drop_changed(json_object_get(former, "parameters"),
+                     json_object_get(set, "parameters"), parameters);
         return true;
 }
 
@@ -203,12 +256,12 @@ static bool heed_note(struct qmp *q, struct err *err)
 
 /* ---- applying ------------------------------------------------------------ */
 
-static bool verify(struct qmp *q, struct err *err)
+static bool verify(struct qmp *q, const struct settings *s, struct err *err)
 {
         json_auto_t *former = json_object(), *change = json_object();
 
-        TRY(differing_capabilities(q, former, change, err));
-        TRY(differing_parameters(q, former, change, err));
+        TRY(differing_capabilities(q, s, former, change, err));
+        TRY(differing_parameters(q, s, former, change, err));
         if (json_object_size(change))
                 return err_set(err, ERR_QEMU,
                                "QEMU does not keep the migration setting %s",
@@ -218,8 +271,9 @@ static bool verify(struct qmp *q, struct err *err)
 
 /* events goes by itself, since a call that QEMU refuses for one capability
  * sets none of the others. */
-static bool change_all(struct qmp *q, json_t *capabilities,
-                       const json_t *parameters, struct err *err)
+static bool change_all(struct qmp *q, const struct settings *s,
+                       json_t *capabilities, const json_t *parameters,
+                       struct err *err)
 {
         json_auto_t *events = json_object();
         json_t *value = json_object_get(capabilities, "events");
@@ -231,7 +285,7 @@ static bool change_all(struct qmp *q, json_t *capabilities,
         }
         TRY(set_capabilities(q, capabilities, err));
         TRY(set_parameters(q, parameters, err));
-        return verify(q, err);
+        return verify(q, s, err);
 }
 
 static void tell(const json_t *capabilities)
@@ -253,27 +307,52 @@ static void tell(const json_t *capabilities)
         }
 }
 
-bool settings_apply(struct qmp *q, json_t **former_out, struct err *err)
+/* settings_lift may change it, even if it is as wanted now. */
+static bool note_downtime(struct qmp *q, json_t *former, struct err *err)
 {
-        json_auto_t *former =
-                json_pack("{s:{},s:{}}", "capabilities", "parameters");
+        json_auto_t *all = NULL;
+        json_t *now;
+
+        TRY(qmp_command(q, "query-migrate-parameters", NULL, &all, NULL, err));
+        now = json_object_get(all, "downtime-limit");
+        return !now || json_put(json_object_get(former, "parameters"),
+                                "downtime-limit", json_incref(now), err);
+}
+
+bool settings_apply(struct qmp *q, const struct settings *wanted,
+                    json_t **former_out, struct err *err)
+{
         json_auto_t *capabilities = json_object();
         json_auto_t *parameters = json_object();
+        json_auto_t *former = json_pack("{s:{},s:{},s:{}}", "capabilities",
+                                        "parameters", "set");
         struct err ignored = ERR_INIT;
 
         if (!former || !capabilities || !parameters)
                 return err_nomem(err);
         TRY(heed_note(q, err));
-        TRY(differing_capabilities(q, json_object_get(former, "capabilities"),
+        TRY(differing_capabilities(q, wanted,
+                                   json_object_get(former, "capabilities"),
                                    capabilities, err));
-        TRY(differing_parameters(q, json_object_get(former, "parameters"),
+        TRY(differing_parameters(q, wanted,
+                                 json_object_get(former, "parameters"),
                                  parameters, err));
+        TRY(note_downtime(q, former, err));
+        TRY(json_put(json_object_get(former, "set"), "capabilities",
+                     json_deep_copy(capabilities), err));
+        TRY(json_put(json_object_get(former, "set"), "parameters",
+                     json_deep_copy(parameters), err));
         TRY(write_note(q, former, err));
         tell(json_object_get(former, "capabilities"));
-        if (!change_all(q, capabilities, parameters, err)) {
+        if (!change_all(q, wanted, capabilities, parameters, err)) {
                 settings_put_back(q, former, &ignored);
                 return false;
         }
         *former_out = json_incref(former);
         return true;
+}
+
+json_t *settings_lift(void)
+{
+        return json_pack("{s:i}", "downtime-limit", SETTINGS_AT_ONCE_MS);
 }

@@ -14,9 +14,29 @@
 
 #include "qemu/qmp.h"
 
+/* Milliseconds of downtime with which QEMU stops its guest at once, and sends
+ * each page but once: as many as it takes. */
+#define SETTINGS_AT_ONCE_MS 2000000
+
+struct settings {
+        /* What is on besides "events", if QEMU knows it; the others are
+         * switched off. */
+        const char *capabilities[4];
+        unsigned downtime_ms;
+        uint64_t bandwidth; /* bytes a second; 0: no limit */
+};
+
+/* Whether QEMU knows it. */
+bool settings_know(struct qmp *q, const char *capability, bool *out,
+                   struct err *err);
+
 /* *former_out: what settings_put_back needs, a new reference.  After a failure
  * all is as it was, as far as QEMU lets us. */
-bool settings_apply(struct qmp *q, json_t **former_out, struct err *err);
+bool settings_apply(struct qmp *q, const struct settings *wanted,
+                    json_t **former_out, struct err *err);
+/* Arguments of migrate-set-parameters that, while QEMU sends, allow it any
+ * downtime from then on; NULL: no memory. */
+json_t *settings_lift(void);
 bool settings_put_back(struct qmp *q, const json_t *former, struct err *err);
 
 #endif

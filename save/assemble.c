@@ -10,7 +10,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define PAGES_MAX (CHUNK_SIZE / TARGET_PAGE_MIN) /* of a chunk */
+#define STRAYS_MAX 64
+#define PAGES_MAX  (CHUNK_SIZE / TARGET_PAGE_MIN) /* of a chunk */
 
 enum chunk_state {
         CHUNK_UNTOUCHED, /* no page went into a buffer                      */
@@ -44,7 +45,7 @@ struct assembler {
         struct chunk *open; /* borrowed from the writer; NULL: all zero yet */
         uint64_t blank[PAGES_MAX / 64]; /* its pages still to be zeroed      */
         size_t open_missing; /* pages of it that have not come               */
-        uint64_t stray;      /* the chunk of the last page not for it        */
+        unsigned strays;     /* pages for others since the last one for it   */
         uint32_t page_size;
         uint64_t pages_again;
         char dir[512]; /* of dir_block */
@@ -67,7 +68,6 @@ bool assembler_new(struct writer *w, const struct ram_blocks *blocks,
                 return err_nomem(err);
         a->w = w;
         a->blocks = blocks;
-        a->stray = UINT64_MAX;
         a->dir_block = UINT32_MAX;
         a->first = calloc(blocks->count + 1, sizeof *a->first);
         for (unsigned i = 0; a->first && i < blocks->count; i++) {
@@ -342,7 +342,6 @@ static bool open_chunk(struct assembler *a, unsigned block, uint64_t chunk,
         for (size_t i = 0; c->seen && i < (pages + 63) / 64; i++)
                 seen += (size_t)__builtin_popcountll(c->seen[i]);
         a->open_missing = pages - seen;
-        a->stray = UINT64_MAX;
         if (!c->patched)
                 return true;
         TRY(begin_chunk(a, a->w, block, chunk, err));
@@ -353,14 +352,15 @@ static bool open_chunk(struct assembler *a, unsigned block, uint64_t chunk,
 /*
  * Whether an untouched chunk becomes the open one.  A page from elsewhere in
  * the middle of the first pass (a background snapshot serves write faults out
- * of order) is a patch; two in a row for one chunk mean that the pass moved on
- * and the open chunk has pages that never come.
+ * of order) is a patch; many without one for the open chunk mean that the pass
+ * moved on and that it has pages that never come.
  */
-static bool moves_on(struct assembler *a, uint64_t chunk)
+static bool moves_on(struct assembler *a)
 {
-        bool moves = !a->is_open || a->stray == chunk;
+        bool moves = !a->is_open || ++a->strays >= STRAYS_MAX;
 
-        a->stray = chunk;
+        if (moves)
+                a->strays = 0;
         return moves;
 }
 
@@ -376,11 +376,12 @@ bool assembler_page(struct assembler *a, uint32_t page_size, unsigned block,
         bool again;
 
         a->page_size = page_size;
-        if (c->state == CHUNK_UNTOUCHED && moves_on(a, chunk))
+        if (c->state == CHUNK_UNTOUCHED && moves_on(a))
                 TRY(open_chunk(a, block, chunk, pages, err));
         TRY(see(a, c, pages, page, &again, err));
         a->pages_again += again;
         if (c->state == CHUNK_OPEN) {
+                a->strays = 0;
                 TRY(put_page(a, block, page, kind, bytes, len, err));
                 /* At once, so that RAM stays before items that follow it. */
                 return a->open_missing > 0 || submit(a, err);

@@ -18,7 +18,6 @@
 #include "qemu/export.h"
 #include "qemu/identity.h"
 #include "qemu/outside.h"
-#include "qemu/settings.h"
 #include "save/birth.h"
 #include "save/exclusive.h"
 #include "save/inquiry.h"
@@ -31,6 +30,7 @@
 
 struct live {
         const struct live_options *options;
+        const char *path; /* "-": standard output */
         struct qmp *q;
         struct verdict verdict;
         struct inquiry inquiry;
@@ -41,6 +41,11 @@ struct live {
         json_t *manifest, *disks, *warnings;
         struct disks *stored;
         struct behind *behind; /* NULL: disks are copied in the pause        */
+        enum live_mode mode;
+        struct passes *passes; /* NULL: there is but one                     */
+        struct publish *file;  /* NULL: standard output                      */
+        struct publish *draft; /* what file replaced; NULL: nothing          */
+        int draft_fd;          /* the same for standard output               */
         uint64_t ram_bytes;
 };
 
@@ -155,17 +160,68 @@ static bool refuse(struct live *l, struct err *err)
         return verdict_refuse(&l->verdict, err);
 }
 
-/* QEMU waits, the images are flushed. */
+/* After that many passes a guest that writes faster than we take it is stopped
+ * for as long as the rest takes. */
+#define PASSES_DEFAULT 20
+
+static unsigned most_passes(const struct live *l)
+{
+        unsigned n = l->options->limits.max_passes;
+
+        return n ? n : PASSES_DEFAULT;
+}
+
+static bool part(void *arg, struct err *err)
+{
+        struct live *l = arg;
+        unsigned most = most_passes(l);
+
+        if (l->passes && !l->inquiry.wants_lift &&
+            passes_count(l->passes) > most) {
+                l->inquiry.wants_lift = true;
+                log_note("after %u passes the guest still writes to memory "
+                         "faster than it is saved: it is stopped for the rest",
+                         most);
+        }
+        return inquiry_tick(&l->inquiry, err);
+}
+
+/* In precopy and without live QEMU waits, the images are flushed. */
+static bool received(void *arg, struct err *err)
+{
+        struct live *l = arg;
+
+        TRY(take_fingerprints(l, err));
+        if (l->mode == LIVE_SNAPSHOT)
+                return true;
+        if (l->behind)
+                TRY(behind_cut(l->behind, err));
+        else if (disks_count(l->stored) > 0)
+                return true; /* they are copied while it waits */
+        return l->options->quit || l->tee || refuse(l, err);
+}
+
+/* A file for what would otherwise hold much that later chunks replace. */
+static bool anew(void *arg, int *fd_out, struct err *err)
+{
+        struct live *l = arg;
+
+        *fd_out = STDOUT_FILENO;
+        if (!l->file)
+                return true;
+        l->draft = l->file;
+        l->file = NULL;
+        TRY(publish_open(l->path, l->options->force ? PUBLISH_REPLACE : 0,
+                         &l->file, err));
+        *fd_out = publish_fd(l->file);
+        return true;
+}
+
 static bool complete(void *arg, struct writer *w, json_t *state,
                      struct err *err)
 {
         struct live *l = arg;
 
-        TRY(take_fingerprints(l, err));
-        if (l->behind) {
-                TRY(behind_cut(l->behind, err));
-                TRY(refuse(l, err));
-        }
         TRY(disks_store(l->stored, w, CAPTURE_TAG, l->behind,
                         l->options->progress, err));
         TRY(json_put(state, "disks", json_incref(l->disks), err));
@@ -178,7 +234,11 @@ static bool start(struct live *l, struct err *err)
         json_auto_t *ignored = NULL;
         struct err failed = ERR_INIT;
 
-        TRY(settings_apply(l->q, &l->verdict.former, err));
+        TRY(mode_begin(l->q, l->options->live, &l->options->limits, l->disks,
+                       l->verdict.before, &l->mode, &l->verdict.former, err));
+        if (l->mode == LIVE_PRECOPY)
+                TRY(passes_new(l->options->dirty_log, l->options->spool_dir,
+                               &l->passes, err));
         TRY(qmp_open_stream(l->q, "stasis", &l->verdict.stream, err));
         if (qmp_command(l->q, "migrate", json_pack("{s:s}", "uri", "fd:stasis"),
                         NULL, NULL, err))
@@ -188,9 +248,11 @@ static bool start(struct live *l, struct err *err)
         return false;
 }
 
-static bool capture(struct live *l, int out_fd, const char *out_name,
-                    struct capture_report *report, struct err *err)
+static bool capture(struct live *l, struct capture_report *report,
+                    struct err *err)
 {
+        bool live = l->mode != LIVE_NO, precopy = l->mode == LIVE_PRECOPY;
+        int out_fd = l->file ? publish_fd(l->file) : STDOUT_FILENO;
         struct capture_options o = {
                 .compress = l->options->compress,
                 .level = l->options->level,
@@ -199,15 +261,26 @@ static bool capture(struct live *l, int out_fd, const char *out_name,
                 .spool_dir = l->options->spool_dir,
                 .manifest = l->manifest,
                 .quiet = quiet,
+                .part = live ? part : NULL,
+                .received = received,
+                .anew = l->mode != LIVE_SNAPSHOT && (precopy || l->file) ? anew
+                                                                         : NULL,
                 .complete = complete,
                 .arg = l,
+                .passes = l->passes,
                 .tee = l->tee,
                 .progress = l->options->progress,
                 .expected_bytes = l->ram_bytes,
         };
 
-        return capture_run(l->verdict.stream, "QEMU", out_fd, out_name, &o,
-                           report, err);
+        if (precopy && !l->file) {
+                TRY(io_open_unlinked(o.spool_dir, &l->draft_fd, err));
+                out_fd = l->draft_fd;
+                o.draft = true;
+        }
+        return capture_run(l->verdict.stream, "QEMU", out_fd,
+                           l->file ? l->path : "standard output", &o, report,
+                           err);
 }
 
 /* The capture failed: QEMU's own reason is the better one if QEMU ended the
@@ -232,13 +305,13 @@ static bool give_up(struct live *l, struct err *err)
 }
 
 /* The VM moves: into the file, and to the target if there is one. */
-static bool move(struct live *l, struct publish *p, struct err *err)
+static bool move(struct live *l, struct err *err)
 {
         struct err failed = ERR_INIT;
         char line[1024];
 
         if ((l->tee && !tee_ready(l->tee, err)) ||
-            (p && !publish_commit(p, err))) {
+            (l->file && !publish_commit(l->file, err))) {
                 if (!refuse(l, &failed))
                         log_warn("%s", err_line(&failed, line, sizeof line));
                 return false;
@@ -257,38 +330,57 @@ static bool move(struct live *l, struct publish *p, struct err *err)
         return true;
 }
 
-static bool move_and_end(struct live *l, struct publish *p,
-                         struct live_report *report, struct err *err)
+static bool move_and_end(struct live *l, struct live_report *report,
+                         struct err *err)
 {
-        TRY(move(l, p, err));
+        TRY(move(l, err));
         if (l->options->quit)
                 return verdict_quit(&l->verdict, err);
         strcpy(report->after, l->verdict.after);
         return verdict_put_back(&l->verdict, err);
 }
 
-static bool transfer(struct live *l, struct publish *p, const char *path,
-                     struct live_report *report, struct err *err)
+/* The VM goes on here. */
+static bool let_go(struct live *l, struct live_report *report, struct err *err)
 {
-        int out = p ? publish_fd(p) : STDOUT_FILENO;
-
-        if (!start(l, err) || !capture(l, out, p ? path : "standard output",
-                                       &report->capture, err))
-                return give_up(l, err);
-        if (l->options->quit || l->tee)
-                return move_and_end(l, p, report, err);
-        TRY(refuse(l, err));
+        if (l->mode == LIVE_SNAPSHOT)
+                TRY(verdict_let_end(&l->verdict, err));
+        else
+                TRY(refuse(l, err));
         strcpy(report->after, l->verdict.after);
         TRY(verdict_watch(&l->verdict, 0, err));
         report->stopped_seconds = verdict_pause(&l->verdict);
-        return !p || publish_commit(p, err);
+        if (l->mode == LIVE_SNAPSHOT)
+                report->downtime = l->verdict.downtime;
+        else if (l->mode == LIVE_PRECOPY)
+                report->downtime = l->inquiry.expected_seconds;
+        return true;
+}
+
+static bool transfer(struct live *l, struct live_report *report,
+                     struct err *err)
+{
+        if (!start(l, err) || !capture(l, &report->capture, err))
+                return give_up(l, err);
+        report->mode = l->mode;
+        report->lifted = l->inquiry.lifted;
+        if (l->options->quit || l->tee)
+                return move_and_end(l, report, err);
+        TRY(let_go(l, report, err));
+        return !l->file || publish_commit(l->file, err);
 }
 
 /* The disks as they are from here on stand still, below what the guest writes.
  */
 static bool begin_behind(struct live *l, struct err *err)
 {
-        if (!l->options->disks.behind || disks_count(l->stored) == 0)
+        enum live_mode live = l->options->live;
+
+        if (disks_count(l->stored) == 0)
+                return true;
+        if (!l->options->disks.behind &&
+            (live == LIVE_NO || live == LIVE_SNAPSHOT || l->tee ||
+             strcmp(l->verdict.before, "running") != 0))
                 return true;
         if (strcmp(l->verdict.before, "running") != 0)
                 return err_set(err, ERR_USAGE,
@@ -315,8 +407,7 @@ static bool end_behind(struct live *l, struct err *err)
         return ok;
 }
 
-static bool save(struct live *l, struct publish *p, const char *path,
-                 struct live_report *report, struct err *err)
+static bool save(struct live *l, struct live_report *report, struct err *err)
 {
         struct err failed = ERR_INIT;
         char line[1024];
@@ -338,7 +429,7 @@ static bool save(struct live *l, struct publish *p, const char *path,
                  l->verdict.before);
         id = json_text(l->manifest, "id");
         snprintf(report->id, sizeof report->id, "%s", id ? id : "");
-        ok = begin_behind(l, err) && transfer(l, p, path, report, err);
+        ok = begin_behind(l, err) && transfer(l, report, err);
         if (end_behind(l, ok ? err : &failed))
                 return ok;
         if (!ok)
@@ -346,35 +437,45 @@ static bool save(struct live *l, struct publish *p, const char *path,
         return false;
 }
 
-static void cleanup_publish(struct publish **p)
+static void release(struct live *l)
 {
-        publish_close(*p);
+        verdict_fini(&l->verdict);
+        tee_free(l->tee);
+        disks_free(l->stored);
+        qmp_close(l->q);
+        publish_close(l->file);
+        publish_close(l->draft);
+        cleanup_fd_(&l->draft_fd);
+        cleanup_fd_(&l->claim);
+        json_decref(l->manifest);
+        json_decref(l->disks);
+        json_decref(l->warnings);
 }
 
 bool live_save(const char *path, const struct live_options *options,
                struct live_report *report, struct err *err)
 {
-        CLEANUP(cleanup_publish) struct publish *p = NULL;
-        struct live l = {.options = options, .claim = -1};
+        struct live l = {
+                .options = options, .path = path, .claim = -1, .draft_fd = -1};
         bool ok;
 
         memset(report, 0, sizeof *report);
         if (strcmp(path, "-") != 0)
-                TRY(publish_open(path, options->force ? PUBLISH_REPLACE : 0, &p,
-                                 err));
+                TRY(publish_open(path, options->force ? PUBLISH_REPLACE : 0,
+                                 &l.file, err));
         verdict_init(&l.verdict, NULL);
-        ok = save(&l, p, path, report, err);
-        verdict_fini(&l.verdict);
-        tee_free(l.tee);
+        ok = save(&l, report, err);
         if (l.stored) {
                 report->disks = (unsigned)disks_count(l.stored);
                 report->disk_bytes = disks_data_bytes(l.stored);
         }
-        disks_free(l.stored);
-        qmp_close(l.q);
-        cleanup_fd_(&l.claim);
-        json_decref(l.manifest);
-        json_decref(l.disks);
-        json_decref(l.warnings);
+        report->passes = l.passes;
+        release(&l);
         return ok;
+}
+
+void live_report_fini(struct live_report *report)
+{
+        passes_free(report->passes);
+        report->passes = NULL;
 }

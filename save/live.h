@@ -5,6 +5,8 @@
  * We play the destination of a migration over a socketpair and withhold the
  * verdict.  QEMU stops the guest by itself, sends everything and waits; when
  * we refuse, or die, the migration has failed for it and it resumes the guest.
+ * With live modes it stops the guest late (precopy) or for a moment
+ * (background-snapshot, which needs no verdict): spec/live-saves.md.
  * So nothing that can happen to us leaves the VM stopped.  With `quit` we
  * confirm instead, once the file is durable, and the VM ends.
  *
@@ -15,6 +17,8 @@
 
 #include "save/capture.h"
 #include "save/disks.h"
+#include "save/mode.h"
+#include "save/passes.h"
 
 struct endpoint_options;
 
@@ -30,7 +34,10 @@ struct live_options {
          */
         const char *tee;
         const struct endpoint_options *tee_options;
-        bool no_argv; /* leave the command line out                 */
+        enum live_mode live;
+        struct live_limits limits;
+        bool dirty_log; /* passes_write_log is wanted afterwards */
+        bool no_argv;   /* leave the command line out                 */
         struct disks_options disks;
         struct progress *progress;
 };
@@ -41,14 +48,20 @@ struct live_report {
         char before[32];        /* run state                              */
         char after[32];         /* run state; "" when the VM has ended    */
         double stopped_seconds; /* a running guest stood still; 0 if not  */
+        enum live_mode mode;    /* as it was done                         */
+        struct passes *passes;  /* of precopy; NULL: none; owned          */
+        double downtime;        /* seconds, as QEMU says, in precopy what
+                                   it expected last; 0: it did not say    */
+        bool lifted;            /* max_passes was reached                 */
         unsigned disks;         /* stored                                 */
         uint64_t disk_bytes;    /* in their chunks, raw                   */
 };
 
 /* path: a file, or "-" for standard output.  After a failure there is no new
  * file; the one exception, a VM that would not end after the file was durable,
- * is told as that. */
+ * is told as that.  The caller calls live_report_fini, also after failure. */
 bool live_save(const char *path, const struct live_options *options,
                struct live_report *report, struct err *err);
+void live_report_fini(struct live_report *report);
 
 #endif

@@ -105,6 +105,9 @@ bool verdict_settle(struct verdict *v, struct err *err)
                 snprintf(v->status, sizeof v->status, "%s", s ? s : "none");
                 s = json_string_value(json_object_get(m, "error-desc"));
                 text_escape(s ? s : "", v->desc, sizeof v->desc);
+                v->downtime =
+                        json_number_value(json_object_get(m, "downtime")) /
+                        1000;
                 TRY(identity_run_state(v->q, v->after, sizeof v->after, err));
                 if (is_over(v))
                         return true;
@@ -160,6 +163,20 @@ bool verdict_refuse(struct verdict *v, struct err *err)
         hang_up(v);
         qmp_steadfast(v->q, true);
         ok = verdict_settle(v, err) && back_to_before(v, err);
+        return verdict_put_back(v, err) && ok;
+}
+
+bool verdict_let_end(struct verdict *v, struct err *err)
+{
+        bool ok;
+
+        v->given = true;
+        qmp_steadfast(v->q, true);
+        ok = verdict_settle(v, err);
+        hang_up(v);
+        if (ok && strcmp(v->status, "completed") != 0)
+                ok = err_set(err, ERR_QEMU, "background snapshot %s: %s",
+                             v->status, v->desc);
         return verdict_put_back(v, err) && ok;
 }
 

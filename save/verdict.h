@@ -20,6 +20,7 @@ struct verdict {
         char desc[512];    /* QEMU's reason, escaped; "": none              */
         char status[32];   /* the migration's, when it was over             */
         bool given;        /* QEMU has its answer                           */
+        double downtime;   /* seconds, by QEMU when it has completed; 0: ?  */
         double stopped_at; /* by QEMU's clock, seconds; 0: has not happened */
         double resumed_at;
 };
@@ -36,6 +37,9 @@ bool verdict_settle(struct verdict *v, struct err *err);
 /* QEMU takes the migration for failed and the VM goes on as before.  Once:
  * later calls do nothing.  Settings are put back. */
 bool verdict_refuse(struct verdict *v, struct err *err);
+/* A background snapshot ends by itself and needs no answer: waits for that.
+ * Settings are put back. */
+bool verdict_let_end(struct verdict *v, struct err *err);
 /* The VM has moved elsewhere: it does not go on here by itself any more. */
 bool verdict_confirm(struct verdict *v, struct err *err);
 /* ... the settings are as before */

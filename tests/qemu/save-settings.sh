@@ -49,7 +49,7 @@ unchanged "after a failed save"
 # Kill -9 leaves them changed; the next save puts back what was there before
 # the killed one, without a word about it.
 mkfifo stalled
-"$STASIS" save --qmp vm.qmp - > stalled 2> /dev/null &
+"$STASIS" save --qmp vm.qmp --compress none - > stalled 2> /dev/null &
 killed=$!
 started+=($killed)
 exec 7< stalled
@@ -64,7 +64,7 @@ try "save after kill -9" "$STASIS" save --qmp vm.qmp --force vm.stasis 2> said
 unchanged "after the next save"
 
 # What somebody set after the kill is theirs, and stays.
-"$STASIS" save --qmp vm.qmp - > stalled 2> /dev/null &
+"$STASIS" save --qmp vm.qmp --compress none - > stalled 2> /dev/null &
 killed=$!
 started+=($killed)
 exec 7< stalled

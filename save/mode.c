@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "save/mode.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "qemu/disks.h"
+#include "qemu/identity.h"
+#include "qemu/settings.h"
+
+#define DOWNTIME_MS 300
+
+const char *mode_name(enum live_mode mode)
+{
+        switch (mode) {
+        case LIVE_PRECOPY:
+                return "precopy";
+        case LIVE_SNAPSHOT:
+                return "background-snapshot";
+        default:
+                return "stopped";
+        }
+}
+
+enum live_mode mode_parse(const char *word)
+{
+        if (!word)
+                return LIVE_NO;
+        if (strcmp(word, "precopy") == 0)
+                return LIVE_PRECOPY;
+        return *word ? LIVE_SNAPSHOT : LIVE_ANY;
+}
+
+/* ---- what stands against background-snapshot ----------------------------- */
+
+struct reason {
+        char text[700];
+};
+
+/* RAM would be that of the beginning, the disk that of no moment: QEMU gives no
+ * sign between the two, and a guest that we stop for it would stay stopped if
+ * we were killed. */
+static bool writable_disk(const json_t *disks, struct reason *why)
+{
+        const json_t *disk;
+        char shown[200];
+        size_t i;
+
+        json_array_foreach(disks, i, disk)
+        {
+                if (json_is_true(json_object_get(disk, "read_only")) &&
+                    !json_object_get(disk, "stored"))
+                        continue;
+                text_escape(disk_name(disk), shown, sizeof shown);
+                snprintf(why->text, sizeof why->text,
+                         "disk %s can be written to or is to be stored, and a "
+                         "background snapshot does not cut disks at the same "
+                         "instant as RAM",
+                         shown);
+                return true;
+        }
+        return false;
+}
+
+static bool shared_memory(struct qmp *q, bool *found, struct reason *why,
+                          struct err *err)
+{
+        json_auto_t *list = NULL;
+        const json_t *backend;
+        size_t i;
+
+        *found = false;
+        TRY(qmp_command(q, "query-memdev", NULL, &list, NULL, err));
+        json_array_foreach(list, i, backend)
+        {
+                const char *id =
+                        json_string_value(json_object_get(backend, "id"));
+                char shown[200];
+
+                if (!json_is_true(json_object_get(backend, "share")))
+                        continue;
+                text_escape(id ? id : "?", shown, sizeof shown);
+                snprintf(why->text, sizeof why->text,
+                         "memory backend %s is shared, and QEMU cannot protect "
+                         "shared memory from writes",
+                         shown);
+                *found = true;
+        }
+        return true;
+}
+
+/* What can be known before QEMU is asked to do it. */
+static bool find_obstacle(struct qmp *q, const json_t *disks, bool *found,
+                          struct reason *why, struct err *err)
+{
+        bool known;
+
+        *found = true;
+        TRY(settings_know(q, "background-snapshot", &known, err));
+        if (!known) {
+                snprintf(why->text, sizeof why->text,
+                         "QEMU %s has no background-snapshot (6.0 and later "
+                         "have)",
+                         qmp_version(q));
+                return true;
+        }
+        if (writable_disk(disks, why))
+                return true;
+        return shared_memory(q, found, why, err);
+}
+
+/* QEMU's words, and what to do. */
+static void explain(const struct err *failed, struct reason *why)
+{
+        const char *hint = "";
+
+        if (strstr(failed->why, "host kernel"))
+                hint = ": the kernel lacks write protection by userfaultfd, or "
+                       "does not let QEMU use it (sysctl "
+                       "vm.unprivileged_userfaultfd, /dev/userfaultfd)";
+        else if (strstr(failed->why, "memory configuration"))
+                hint = ": it can protect only anonymous memory that is not "
+                       "shared (no files, no huge pages)";
+        snprintf(why->text, sizeof why->text, "%s%s", failed->why, hint);
+}
+
+/* ---- setting QEMU up ----------------------------------------------------- */
+
+static bool try_snapshot(struct qmp *q, const struct live_limits *limits,
+                         const json_t *disks, bool *done, json_t **former_out,
+                         struct reason *why, struct err *err)
+{
+        const struct settings s = {
+                .capabilities = {"background-snapshot"},
+                .downtime_ms = DOWNTIME_MS,
+                .bandwidth = limits->bandwidth,
+        };
+        struct err failed = ERR_INIT;
+        bool found;
+
+        *done = false;
+        TRY(find_obstacle(q, disks, &found, why, err));
+        if (found)
+                return true;
+        *done = settings_apply(q, &s, former_out, &failed);
+        if (*done)
+                return true;
+        if (failed.status != ERR_QEMU) {
+                *err = failed;
+                return false;
+        }
+        explain(&failed, why);
+        return true;
+}
+
+static bool set_up_precopy(struct qmp *q, enum live_mode mode,
+                           const struct live_limits *limits,
+                           json_t **former_out, struct err *err)
+{
+        struct settings s = {
+                .capabilities = {"return-path"},
+                .downtime_ms = SETTINGS_AT_ONCE_MS,
+                .bandwidth = limits->bandwidth,
+        };
+
+        if (mode == LIVE_PRECOPY)
+                s.downtime_ms = limits->max_downtime_ms
+                                        ? limits->max_downtime_ms
+                                        : DOWNTIME_MS;
+        return settings_apply(q, &s, former_out, err);
+}
+
+static bool choose_live(struct qmp *q, enum live_mode wanted,
+                        const struct live_limits *limits, const json_t *disks,
+                        enum live_mode *mode_out, json_t **former_out,
+                        struct err *err)
+{
+        struct reason why = {""};
+        bool done;
+
+        TRY(try_snapshot(q, limits, disks, &done, former_out, &why, err));
+        *mode_out = done ? LIVE_SNAPSHOT : LIVE_PRECOPY;
+        if (done)
+                return true;
+        if (wanted == LIVE_SNAPSHOT)
+                return err_set(err, ERR_UNSUPPORTED,
+                               "no background snapshot: %s", why.text);
+        log_note("no background snapshot, precopy instead: %s", why.text);
+        return set_up_precopy(q, LIVE_PRECOPY, limits, former_out, err);
+}
+
+bool mode_begin(struct qmp *q, enum live_mode wanted,
+                const struct live_limits *limits, const json_t *disks,
+                const char *run_state, enum live_mode *mode_out,
+                json_t **former_out, struct err *err)
+{
+        *mode_out = wanted;
+        if (wanted != LIVE_NO && strcmp(run_state, "running") != 0) {
+                if (wanted == LIVE_SNAPSHOT)
+                        return err_set(err, ERR_UNSUPPORTED,
+                                       "no background snapshot: the VM is %s",
+                                       run_state);
+                log_note("the VM is %s: there is nothing to keep running",
+                         run_state);
+                *mode_out = LIVE_NO;
+        }
+        if (*mode_out == LIVE_NO || *mode_out == LIVE_PRECOPY)
+                return set_up_precopy(q, *mode_out, limits, former_out, err);
+        return choose_live(q, wanted, limits, disks, mode_out, former_out, err);
+}
