@@ -91,6 +91,22 @@ within 5 runs to || fail "the target is $(run_state to)"
 stop $target
 rm -f vm.stasis
 
+say "a Linux guest counts on there, and no tick is lost or comes twice"
+linux cloud ram=16
+rm -f vm.serial
+start vm -M pc -m 128 "${guest[@]}"
+source=$pid
+wait_for vm.serial '^tick 5' 100
+target -M pc -m 128 "${guest[@]}"
+tee_save || fail "--tee: $(cat err)"
+wait_for to.serial '^tick' 60
+within 30 goes_on to 20 || fail "it does not count on"
+is_state vm postmigrate || fail "two run"
+stop $source $target
+cat vm.serial to.serial > both.serial
+one_life both.serial
+rm -f vm.stasis
+
 say "a VM that was paused is paused there"
 source_vm
 qmp vm stop > /dev/null
