@@ -9,8 +9,9 @@
 #include "cmd/common.h"
 
 static const struct command *const commands[] = {
-        &cmd_save, &cmd_restore, &cmd_check,  &cmd_soak, &cmd_import, &cmd_info,
-        &cmd_list, &cmd_show,    &cmd_verify, &cmd_diff, &cmd_export, NULL,
+        &cmd_save,   &cmd_restore,   &cmd_check, &cmd_soak,   &cmd_import,
+        &cmd_info,   &cmd_list,      &cmd_show,  &cmd_verify, &cmd_diff,
+        &cmd_export, &cmd_dirty_log, NULL,
 };
 
 static void help(FILE *to)

@@ -5,7 +5,8 @@
 
 #include "base/options.h"
 
-extern const struct command cmd_save, cmd_restore, cmd_check, cmd_soak, cmd_import, cmd_info,
-        cmd_list, cmd_show, cmd_verify, cmd_diff, cmd_export;
+extern const struct command cmd_save, cmd_restore, cmd_check, cmd_soak,
+        cmd_import, cmd_info, cmd_list, cmd_show, cmd_verify, cmd_diff,
+        cmd_export, cmd_dirty_log;
 
 #endif

@@ -45,7 +45,8 @@ struct assembler {
         struct chunk *open; /* borrowed from the writer; NULL: all zero yet */
         uint64_t blank[PAGES_MAX / 64]; /* its pages still to be zeroed      */
         size_t open_missing; /* pages of it that have not come               */
-        unsigned strays;     /* pages for others since the last one for it   */
+        bool any_order;
+        unsigned strays; /* pages for others since the last one for it   */
         uint32_t page_size;
         uint64_t pages_again;
         char dir[512]; /* of dir_block */
@@ -86,6 +87,11 @@ bool assembler_new(struct writer *w, const struct ram_blocks *blocks,
         }
         *out = a;
         return true;
+}
+
+void assembler_expect_any_order(struct assembler *a)
+{
+        a->any_order = true;
 }
 
 void assembler_free(struct assembler *a)
@@ -327,6 +333,30 @@ static bool put_page(struct assembler *a, unsigned block, size_t page,
         return apply(to, a->page_size, kind, bytes, len, err);
 }
 
+/* What has come of the open chunk becomes patches, and it is open no more. */
+static bool shelve(struct assembler *a, struct err *err)
+{
+        struct chunk_record *c = &a->chunks[a->open_chunk];
+        struct chunk *b = steal(a->open);
+        size_t pages = b ? b->len / a->page_size : 0;
+        bool ok = !b || reserve_place(a, c, pages, err);
+
+        a->is_open = false;
+        c->state = CHUNK_UNTOUCHED;
+        for (size_t page = 0; ok && page < pages; page++) {
+                uint8_t *bytes = b->bytes + page * a->page_size;
+
+                if (!(c->seen[page / 64] >> (page % 64) & 1))
+                        continue;
+                if (is_blank(a, page))
+                        memset(bytes, 0, a->page_size);
+                ok = keep_page(a, c, page, bytes, err);
+        }
+        if (b)
+                writer_return(a->w, b);
+        return ok;
+}
+
 static bool open_chunk(struct assembler *a, unsigned block, uint64_t chunk,
                        size_t pages, struct err *err)
 {
@@ -334,7 +364,7 @@ static bool open_chunk(struct assembler *a, unsigned block, uint64_t chunk,
         size_t seen = 0;
 
         if (a->is_open)
-                TRY(submit(a, err));
+                TRY(a->any_order ? shelve(a, err) : submit(a, err));
         a->is_open = true;
         a->open_chunk = chunk;
         memset(a->blank, 0xff, sizeof a->blank);

@@ -23,6 +23,9 @@ struct assembler;
 bool assembler_new(struct writer *w, const struct ram_blocks *blocks,
                    const char *spool_dir, struct assembler **out,
                    struct err *err);
+/* Each page comes once and all come, in any order: a chunk that the sender
+ * left in the middle is not written before it is whole. */
+void assembler_expect_any_order(struct assembler *a);
 void assembler_free(struct assembler *a);
 
 void assembler_written(struct assembler *a, uint64_t tag, uint64_t data_offset,

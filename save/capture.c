@@ -266,8 +266,11 @@ static bool ram_start(void *arg, const struct ram_blocks *blocks,
         unsent_blocks(c->unsent, blocks);
         if (c->options->passes)
                 passes_blocks(c->options->passes, blocks);
-        return assembler_new(c->writer, blocks, c->options->spool_dir,
-                             &c->assembler, err);
+        TRY(assembler_new(c->writer, blocks, c->options->spool_dir,
+                          &c->assembler, err));
+        if (c->options->any_order)
+                assembler_expect_any_order(c->assembler);
+        return true;
 }
 
 /* With the first page, or at the end of RAM that has none. */

@@ -11,7 +11,8 @@
 /* Silences of 50 ms after which a sender that says it waits is believed. */
 #define SILENCES 4
 /* Between two questions of inquiry_tick, seconds. */
-#define PERIOD 0.1
+#define PERIOD          0.1
+#define EXPECTED_MAX_MS 1e9
 
 static double now(void)
 {
@@ -48,7 +49,8 @@ static bool heed_answer(struct inquiry *i, const json_t *answer,
         const json_t *expected = json_object_get(answer, "expected-downtime");
         char shown[400];
 
-        if (expected)
+        /* QEMU has a number without meaning, too, until it knows. */
+        if (expected && json_number_value(expected) < EXPECTED_MAX_MS)
                 i->expected_seconds = json_number_value(expected) / 1000;
         if (s && strcmp(s, "finish-migrate") == 0)
                 i->silences = 1;

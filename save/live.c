@@ -25,6 +25,7 @@
 #include "save/preflight.h"
 #include "save/tee.h"
 #include "save/verdict.h"
+#include "save/watch.h"
 
 #define GREETING_MS 5000
 
@@ -263,6 +264,7 @@ static bool capture(struct live *l, struct capture_report *report,
                 .quiet = quiet,
                 .part = live ? part : NULL,
                 .received = received,
+                .any_order = l->mode == LIVE_SNAPSHOT,
                 .anew = l->mode != LIVE_SNAPSHOT && (precopy || l->file) ? anew
                                                                          : NULL,
                 .complete = complete,
@@ -420,6 +422,7 @@ static bool save(struct live *l, struct live_report *report, struct err *err)
         TRY(claim(l, err));
         TRY(behind_recover(l->q, err));
         TRY(export_recover(l->q, l->pid, err));
+        TRY(watch_recover(l->q, err));
         TRY(preflight(l->q, l->verdict.before, sizeof l->verdict.before, err));
         TRY(learn(l, err));
         if (l->options->tee)

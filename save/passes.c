@@ -207,18 +207,23 @@ static double write_rate(const struct passes *p, unsigned first, unsigned last)
         return seconds > 0 ? bytes / seconds : 0;
 }
 
+/* Over all the time: it may have written nothing in the end. */
 static double mean_rate(const struct passes *p)
 {
-        return p->count > 1 ? write_rate(p, 1, p->count - 1) : 0;
+        double bytes = 0, seconds = p->ended - p->list[0].began;
+
+        for (unsigned i = 1; i < p->count; i++)
+                bytes += (double)p->list[i].pages * p->page_size;
+        return seconds > 0 ? bytes / seconds : 0;
 }
 
 /* Each pass sends what was written during the one before, until what is left
  * fits into the pause.  < 0: it never does. */
 static double migration_seconds(const struct passes *p, double bytes_per_second)
 {
-        double rate = mean_rate(p), left, seconds = 0;
+        double left = (double)p->list[0].sent, seconds = 0;
+        double rate = mean_rate(p);
 
-        left = p->count ? (double)p->list[0].sent : 0;
         if (left > bytes_per_second * PAUSE && rate >= bytes_per_second)
                 return -1;
         while (left > bytes_per_second * PAUSE) {
@@ -292,7 +297,7 @@ static void show_rows(const struct passes *p, FILE *to)
 void passes_show(const struct passes *p, FILE *to)
 {
         if (p->count < 2) {
-                fprintf(to, "no page was sent twice\n");
+                fprintf(to, "the guest wrote to no memory\n");
                 return;
         }
         fprintf(to, "  pass   seconds      pages  MiB/s written\n");

@@ -38,6 +38,8 @@ uint64_t passes_pages(const struct passes *p, unsigned pass);
 /* Since the one under way began, seconds. */
 double passes_age(const struct passes *p);
 
+/* ---- after passes_end, and at least one page ---- */
+
 /* [{"pages": N, "seconds": S}, ...]; NULL: no memory. */
 json_t *passes_json(const struct passes *p);
 /* {"bytes_per_second": N, "migrations": [{"gbit_per_second": N, "seconds": S
@@ -47,7 +49,7 @@ json_t *passes_json(const struct passes *p);
 json_t *passes_workload(const struct passes *p);
 /* The same for people: a line a pass, and a few lines of what it means. */
 void passes_show(const struct passes *p, FILE *to);
-/* After passes_end: a CSV file, in place of an older one. */
+/* A CSV file, in place of an older one. */
 bool passes_write_log(struct passes *p, const char *path, struct err *err);
 
 #endif
