@@ -14,7 +14,7 @@ struct options {
         const char *qmp, *to, *qemu, *spool, *tls_dir, *tls_hostname;
         bool recorded, paused, detach, overwrite, json, lazy, record, resume;
         struct option_list force, disk, base;
-        unsigned threads;
+        unsigned threads, pid;
         int progress;
 };
 
@@ -96,7 +96,17 @@ static const struct option table[] = {
                 .kind = OPTION_FLAG,
                 .offset = offsetof(struct options, resume),
                 .help = "go on with a lazy restore of this snapshot that was "
-                        "broken off (which of several: --qmp SOCK)",
+                        "broken off",
+        },
+        {
+                .name = "pid",
+                .kind = OPTION_COUNT,
+                .offset = offsetof(struct options, pid),
+                .value = "N",
+                .help = "with --resume: the QEMU of this process, where "
+                        "several wait",
+                .min = 1,
+                .max = INT32_MAX,
         },
         {
                 .name = "detach",
@@ -119,13 +129,15 @@ static bool check_options(const struct options *o,
         int ways = (operands->command != NULL) + (o->qmp != NULL) +
                    (o->to != NULL) + o->recorded;
 
-        if (o->resume && (operands->command || o->to || o->recorded ||
+        if (o->resume && (operands->command || o->to || o->recorded || o->qmp ||
                           o->lazy || o->paused || o->detach || o->disk.count ||
                           o->base.count || o->force.count))
                 return err_set(err, ERR_USAGE,
                                "--resume goes on with what was begun: only "
-                               "--qmp, --threads, --progress and --json go "
+                               "--pid, --threads, --progress and --json go "
                                "with it");
+        if (o->pid && !o->resume)
+                return err_set(err, ERR_USAGE, "--pid goes with --resume");
         if (ways != 1 && !o->resume)
                 return err_set(err, ERR_USAGE,
                                "give one of: -- CMD..., --recorded-command, "
@@ -224,6 +236,7 @@ static bool restore(const struct options *o, const struct operands *operands,
                 .lazy = o->lazy,
                 .record = o->record,
                 .resume = o->resume,
+                .resume_pid = (pid_t)o->pid,
                 .loaded = o->json ? print_loaded : NULL,
                 .resident = o->json ? print_resident : note_resident,
         };

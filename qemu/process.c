@@ -25,7 +25,7 @@
 #include "base/text.h"
 
 #define SAID_BYTES (8 * KiB)
-#define ADDED_ARGS 12
+#define ADDED_ARGS 8
 
 extern char **environ;
 
@@ -173,26 +173,8 @@ static char *const leash[] = {(char *)LEASH, (char *)"--pdeathsig",
                               (char *)"KILL", (char *)"--"};
 static const size_t leash_length = sizeof leash / sizeof *leash;
 
-#define MONITOR_SIZE 400
-
-/* A comma in a value is doubled. */
-static void monitor_option(const char *path, char out[MONITOR_SIZE])
-{
-        size_t at = (size_t)snprintf(out, MONITOR_SIZE,
-                                     "socket,id=" PROCESS_MONITOR_ID
-                                     ",server=on,wait=off,path=");
-
-        for (; *path && at + 3 < MONITOR_SIZE; path++) {
-                if (*path == ',')
-                        out[at++] = ',';
-                out[at++] = *path;
-        }
-        out[at] = '\0';
-}
-
 static char **extend_argv(const struct process_options *o, int fd,
-                          char chardev[64], char monitor[MONITOR_SIZE],
-                          struct err *err)
+                          char chardev[64], struct err *err)
 {
         size_t count = 0, add = 0;
         char **out;
@@ -214,14 +196,6 @@ static char **extend_argv(const struct process_options *o, int fd,
         out[count++] = chardev;
         out[count++] = (char *)"-mon";
         out[count++] = (char *)"chardev=" PROCESS_QMP_ID ",mode=control";
-        if (o->monitor) {
-                monitor_option(o->monitor, monitor);
-                out[count++] = (char *)"-chardev";
-                out[count++] = monitor;
-                out[count++] = (char *)"-mon";
-                out[count++] =
-                        (char *)"chardev=" PROCESS_MONITOR_ID ",mode=control";
-        }
         out[count++] = (char *)"-S";
         if (!o->outgoing) {
                 out[count++] = (char *)"-incoming";
@@ -250,8 +224,8 @@ static bool spawn(struct process *p, const struct process_options *o, int qmp,
         posix_spawn_file_actions_t files;
         posix_spawnattr_t attr;
         sigset_t defaults;
-        char chardev[64], monitor[MONITOR_SIZE];
-        CLEANUP_FREE char **argv = extend_argv(o, qmp, chardev, monitor, err);
+        char chardev[64];
+        CLEANUP_FREE char **argv = extend_argv(o, qmp, chardev, err);
         short flags = POSIX_SPAWN_SETSIGDEF;
         int rc;
 

@@ -23,15 +23,11 @@ struct process_options {
         /* stdin and stdout null, stderr is only kept: nobody shall see that it
          * was there.  It dies with us, too, if we are killed. */
         bool quiet;
-        /* A second monitor, behind a Unix socket at this path, for whoever
-         * goes on when we are gone; NULL: none. */
-        const char *monitor;
         bool outgoing; /* it is to send, not to wait: no -incoming           */
 };
 
 /* The chardev and monitor that are ours bear this id. */
-#define PROCESS_QMP_ID     "stasis-qmp"
-#define PROCESS_MONITOR_ID "stasis-monitor"
+#define PROCESS_QMP_ID "stasis-qmp"
 
 /* ERR_USAGE when argv holds -incoming or -daemonize, which are for us to
  * give.  *stopped_out: argv holds -S, so that the guest is not to run. */

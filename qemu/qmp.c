@@ -488,8 +488,8 @@ static bool greeting(struct qmp *q, const char *path, unsigned greeting_ms,
                            NULL, NULL, err);
 }
 
-static bool attach(int fd, const char *name, const char *path, bool urgent,
-                   unsigned greeting_ms, struct qmp **out, struct err *err)
+/* Owns fd, also after failure. */
+static struct qmp *wrap(int fd, const char *name, bool urgent, struct err *err)
 {
         struct qmp *q = calloc(1, sizeof *q);
         struct ucred peer;
@@ -497,7 +497,8 @@ static bool attach(int fd, const char *name, const char *path, bool urgent,
 
         if (!q) {
                 close(fd);
-                return err_nomem(err);
+                err_nomem(err);
+                return NULL;
         }
         q->fd = fd;
         q->urgent = urgent;
@@ -505,10 +506,18 @@ static bool attach(int fd, const char *name, const char *path, bool urgent,
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
                 q->peer = peer.pid;
         q->events = json_array();
-        if (!q->events)
-                err_nomem(err);
-        else if (io_set_nonblock(fd, true, err) &&
-                 greeting(q, path, greeting_ms, err)) {
+        if (q->events ? io_set_nonblock(fd, true, err) : err_nomem(err))
+                return q;
+        qmp_close(q);
+        return NULL;
+}
+
+static bool attach(int fd, const char *name, const char *path, bool urgent,
+                   unsigned greeting_ms, struct qmp **out, struct err *err)
+{
+        struct qmp *q = wrap(fd, name, urgent, err);
+
+        if (q && greeting(q, path, greeting_ms, err)) {
                 *out = q;
                 return true;
         }
@@ -520,6 +529,24 @@ bool qmp_attach(int fd, const char *name, unsigned greeting_ms,
                 struct qmp **out, struct err *err)
 {
         return attach(fd, name, NULL, false, greeting_ms, out, err);
+}
+
+bool qmp_attach_urgent(int fd, const char *name, unsigned greeting_ms,
+                       struct qmp **out, struct err *err)
+{
+        return attach(fd, name, NULL, true, greeting_ms, out, err);
+}
+
+bool qmp_adopt(int fd, const char *name, struct qmp **out, struct err *err)
+{
+        struct qmp *q = wrap(fd, name, true, err);
+
+        if (!q)
+                return err_in_file(err, name);
+        /* Not one of those that the other has used. */
+        q->id = (unsigned long)now_ms() << 16;
+        *out = q;
+        return true;
 }
 
 /* A full backlog makes a non-blocking connect fail with EAGAIN. */

@@ -33,6 +33,11 @@ bool qmp_connect_urgent(const char *path, unsigned greeting_ms,
 /* The same over a descriptor, which q then owns. */
 bool qmp_attach(int fd, const char *name, unsigned greeting_ms,
                 struct qmp **out, struct err *err);
+bool qmp_attach_urgent(int fd, const char *name, unsigned greeting_ms,
+                       struct qmp **out, struct err *err);
+/* A connection for qmp_urgent that another process has made, and may have left
+ * with replies still to come; q then owns fd.  Its version is not known. */
+bool qmp_adopt(int fd, const char *name, struct qmp **out, struct err *err);
 void qmp_close(struct qmp *q);
 int qmp_fd(const struct qmp *q);
 /* Returns what it was. */

@@ -196,10 +196,10 @@ static bool await_completed(struct lazy *l, struct err *err)
         struct timespec pause = {.tv_nsec = 2 * 1000000};
         char status[32] = "";
 
+        /* There is nothing left to be interrupted. */
+        qmp_steadfast(l->q, true);
         while (seconds_now() < deadline) {
-                if (!ask_status(l, 1000, status) && !l->signal &&
-                    progress_cancelled(err))
-                        return false;
+                ask_status(l, 1000, status);
                 if (strcmp(status, "completed") == 0)
                         return true;
                 if (strcmp(status, "failed") == 0 ||
@@ -230,8 +230,9 @@ static void say_lost(struct lazy *l)
         struct serve_counts c;
         char status[32] = "";
 
+        qmp_steadfast(l->q, true);
+        server_stop(l->server);
         server_counts(l->server, &c);
-        shutdown(l->fd, SHUT_RDWR);
         while (seconds_now() < deadline && ask_status(l, 500, status) &&
                strcmp(status, "postcopy-active") == 0)
                 nanosleep(&pause, NULL);
@@ -261,6 +262,7 @@ static bool finish(struct lazy *l, struct lazy_report *report, struct err *err)
                 session_end(l->session);
                 return true;
         }
+        server_stop(l->server);
         if (l->target && target_is_dead(l->target, err)) {
                 session_end(l->session);
                 return false;
@@ -336,9 +338,8 @@ static bool start(struct lazy *l, const struct lazy_options *o, struct err *err)
 {
         struct serve_counts c;
 
-        TRY(session_begin(o->session, l->pid,
-                          o->qmp ? o->qmp : session_monitor(o->session),
-                          l->host_pages, l->devices->ram.count, err));
+        TRY(session_begin(o->session, l->pid, l->q, l->host_pages,
+                          l->devices->ram.count, err));
         TRY(qmp_open_stream(l->q, STREAM_NAME, &l->fd, err));
         TRY(qmp_command(l->q, "migrate-incoming",
                         json_pack("{s:s}", "uri", "fd:" STREAM_NAME), NULL,
@@ -572,7 +573,7 @@ static bool resume(struct lazy *l, struct reader *r, unsigned threads,
         TRY(session_host_pages(l->session, l->host_pages, l->devices->ram.count,
                                err));
         TRY(lay_out(l, r, err));
-        TRY(qmp_connect_urgent(session_qmp(l->session), 5000, &l->q, err));
+        TRY(session_adopt(l->session, &l->q, err));
         TRY(recover(l, err));
         TRY(make_server(l, threads, false, err));
         TRY(ask_sent(l, err));
@@ -584,8 +585,8 @@ static bool resume(struct lazy *l, struct reader *r, unsigned threads,
         return finish(l, report, err);
 }
 
-bool lazy_resume(struct reader *reader, const struct state *saved,
-                 const char *qmp, unsigned threads, struct progress *progress,
+bool lazy_resume(struct reader *reader, const struct state *saved, pid_t pid,
+                 unsigned threads, struct progress *progress,
                  struct lazy_report *report, struct err *err)
 {
         struct lazy l = {
@@ -597,7 +598,7 @@ bool lazy_resume(struct reader *reader, const struct state *saved,
         bool ok;
 
         *report = (struct lazy_report){0};
-        TRY(session_find(snapshot_id(reader), qmp, &l.session, err));
+        TRY(session_find(snapshot_id(reader), pid, &l.session, err));
         l.pid = session_pid(l.session);
         ok = resume(&l, reader, threads, report, err);
         lazy_fini(&l);

@@ -20,8 +20,6 @@ struct lazy_options {
         const struct state *saved; /* of the same                            */
         const char *file;          /* its path, for the working set; NULL:
                                       it has none                            */
-        const char *qmp;           /* the monitor behind which a target that
-                                      was not started is; NULL: it was       */
         struct session *session;
         bool run;    /* the guest is to run                                  */
         bool record; /* its working set                                      */
@@ -54,10 +52,10 @@ bool lazy_load(struct target *t, const struct lazy_options *options,
                enum lazy_outcome *outcome, char why[600],
                struct lazy_report *report, struct err *err);
 
-/* Goes on with a lazy restore whose server is gone.  qmp: its monitor, or NULL.
- */
-bool lazy_resume(struct reader *reader, const struct state *saved,
-                 const char *qmp, unsigned threads, struct progress *progress,
+/* Goes on with a lazy restore whose server is gone.  pid: of its QEMU; 0: there
+ * is only one. */
+bool lazy_resume(struct reader *reader, const struct state *saved, pid_t pid,
+                 unsigned threads, struct progress *progress,
                  struct lazy_report *report, struct err *err);
 
 #endif

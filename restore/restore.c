@@ -195,7 +195,6 @@ static bool load_lazily(struct loading *l, const struct target_options *o,
                 .reader = l->reader,
                 .saved = l->saved,
                 .file = l->name,
-                .qmp = options->qmp,
                 .session = l->session,
                 .run = run,
                 .record = options->record,
@@ -240,7 +239,7 @@ static bool into_target(struct loading *l, int *exit_code, struct err *err)
         struct target_options o = {
                 .command = l->command,
                 .qmp = options->qmp,
-                .monitor = l->session ? session_monitor(l->session) : NULL,
+                .urgent = l->session != NULL,
                 .detached = options->detach,
                 .null_stdin = l->null_stdin,
         };
@@ -393,7 +392,7 @@ static bool resume(struct reader *r, int in_fd, const char *in_name,
                                "--resume: a pipe cannot be read in any order; "
                                "give a file");
         TRY(state_read(in_fd, in_name, &saved, err));
-        TRY(lazy_resume(r, &saved, options->qmp, options->threads,
+        TRY(lazy_resume(r, &saved, options->resume_pid, options->threads,
                         options->progress, &report, err));
         progress_pause(options->progress);
         if (options->resident)

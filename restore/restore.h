@@ -26,9 +26,10 @@ struct restore_options {
          * before its RAM is there (restore/lazy.h). */
         bool lazy;
         bool record; /* with lazy: its working set                           */
-        /* Goes on with a lazy restore whose server is gone; nothing else says
-         * where to, but qmp may. */
+        /* Goes on with a lazy restore whose server is gone, in the QEMU of
+         * process resume_pid (0: the only one); none of the four says where. */
         bool resume;
+        pid_t resume_pid;
         const char *const *force;
         unsigned force_count;
         /* Stored disks that are made before the QEMU starts; with `command` or

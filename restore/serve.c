@@ -347,6 +347,11 @@ static bool request(struct server *s, const struct return_message *m,
         return true;
 }
 
+static bool closed(struct err *err)
+{
+        return err_set(err, ERR_QEMU, "the target closed the connection");
+}
+
 static bool requests(struct server *s, struct err *err)
 {
         struct return_message m;
@@ -356,8 +361,7 @@ static bool requests(struct server *s, struct err *err)
                 if (m.type == RETURN_NONE)
                         return true;
                 if (m.type == RETURN_ENDED)
-                        return err_set(err, ERR_QEMU,
-                                       "the target closed the connection");
+                        return closed(err);
                 if (m.type == RETURN_SHUT)
                         return err_set(err, ERR_QEMU,
                                        "the target has given up (%u)", m.value);
@@ -461,7 +465,11 @@ static void *run(void *arg)
         uint64_t one = 1;
         ssize_t n;
 
-        serve(s, &s->err);
+        if (!serve(s, &s->err) &&
+            (s->err.os == EPIPE || s->err.os == ECONNRESET)) {
+                err_clear(&s->err);
+                closed(&s->err);
+        }
         n = write(s->over, &one, sizeof one);
         (void)n;
         return NULL;
@@ -627,19 +635,22 @@ bool server_result(struct server *s, struct err *err)
         return false;
 }
 
-void server_free(struct server *s)
+void server_stop(struct server *s)
 {
         struct err ignored = ERR_INIT;
         uint64_t one = 1;
 
+        __atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
+        shutdown(s->fd, SHUT_RDWR);
+        if (s->running && write(s->wake, &one, sizeof one) == sizeof one)
+                server_result(s, &ignored);
+}
+
+void server_free(struct server *s)
+{
         if (!s)
                 return;
-        if (s->running) {
-                __atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
-                shutdown(s->fd, SHUT_RDWR);
-                if (write(s->wake, &one, sizeof one) == sizeof one)
-                        server_result(s, &ignored);
-        }
+        server_stop(s);
         fill_free(s->fill);
         for (unsigned i = 0; i < HOT; i++)
                 free(s->hot[i].item.bytes);

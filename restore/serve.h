@@ -39,6 +39,8 @@ uint8_t *server_sent(struct server *s, unsigned block, uint64_t *pages_out);
 bool server_start(struct server *s, struct err *err);
 /* Waits at most timeout_ms for its end; true: it has ended. */
 bool server_ended(struct server *s, int timeout_ms);
+/* Ends it: nothing more is sent, and the connection is closed. */
+void server_stop(struct server *s);
 /* How it ended, once it has: all sent, with the end of the stream; or why not.
  * ERR_QEMU: the target closed the connection. */
 bool server_result(struct server *s, struct err *err);

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "format/manifest.h"
 #include "qemu/identity.h"
+#include "restore/keeper.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,8 +20,9 @@
 struct session {
         char dir[64];
         char base[96]; /* ID-NAME */
-        char note[192], monitor[192], socket[192];
-        int fd; /* of the note, locked; -1: not noted */
+        char note[192], keeper_at[192], socket[192];
+        struct keeper *keeper; /* NULL: none of ours yet */
+        int fd;                /* of the note, locked; -1: not noted */
         json_t *content;
 };
 
@@ -57,7 +59,8 @@ static bool make_dir(struct session *s, struct err *err)
 static void name_files(struct session *s)
 {
         snprintf(s->note, sizeof s->note, "%s/%s.json", s->dir, s->base);
-        snprintf(s->monitor, sizeof s->monitor, "%s/%s.qmp", s->dir, s->base);
+        snprintf(s->keeper_at, sizeof s->keeper_at, "%s/%s.sock", s->dir,
+                 s->base);
         snprintf(s->socket, sizeof s->socket, "%s/%s.in", s->dir, s->base);
 }
 
@@ -76,20 +79,18 @@ void session_free(struct session *s)
                 return;
         if (s->fd >= 0)
                 close(s->fd);
+        keeper_free(s->keeper);
         json_decref(s->content);
         free(s);
 }
 
 void session_end(struct session *s)
 {
+        if (s->keeper)
+                keeper_dismiss(s->keeper);
         unlink(s->note);
-        unlink(s->monitor);
+        unlink(s->keeper_at);
         unlink(s->socket);
-}
-
-const char *session_monitor(const struct session *s)
-{
-        return s->monitor;
 }
 
 const char *session_socket(const struct session *s)
@@ -100,13 +101,6 @@ const char *session_socket(const struct session *s)
 pid_t session_pid(const struct session *s)
 {
         return (pid_t)json_integer_value(json_object_get(s->content, "pid"));
-}
-
-const char *session_qmp(const struct session *s)
-{
-        const char *qmp = json_text(s->content, "qmp");
-
-        return qmp ? qmp : "";
 }
 
 bool session_host_pages(const struct session *s, uint64_t *out, unsigned count,
@@ -198,7 +192,8 @@ static void each_note(const struct session *like,
 }
 
 struct search {
-        const char *id, *qmp;
+        const char *id;
+        pid_t pid;
         struct session *found;
         unsigned count;
 };
@@ -209,7 +204,7 @@ static void match(void *arg, struct session *s)
         size_t len = strlen(search->id);
 
         if (strncmp(s->base, search->id, len) != 0 || s->base[len] != '-' ||
-            (search->qmp && strcmp(search->qmp, session_qmp(s)) != 0)) {
+            (search->pid && search->pid != session_pid(s))) {
                 session_free(s);
                 return;
         }
@@ -218,10 +213,10 @@ static void match(void *arg, struct session *s)
         search->found = s;
 }
 
-bool session_find(const char *snapshot_id, const char *qmp,
-                  struct session **out, struct err *err)
+bool session_find(const char *snapshot_id, pid_t pid, struct session **out,
+                  struct err *err)
 {
-        struct search search = {.id = snapshot_id, .qmp = qmp};
+        struct search search = {.id = snapshot_id, .pid = pid};
         struct session *like = new_session();
         bool ok;
 
@@ -234,12 +229,12 @@ bool session_find(const char *snapshot_id, const char *qmp,
                 ok = err_set(err, ERR_USAGE,
                              "no lazy restore of this snapshot waits to be "
                              "resumed%s",
-                             qmp ? " behind that monitor" : "");
+                             pid ? " in that process" : "");
         if (ok && search.count > 1)
                 ok = err_set(err, ERR_USAGE,
                              "%u lazy restores of this snapshot wait to be "
-                             "resumed: say which with --qmp (see %s)",
-                             search.count, like->dir);
+                             "resumed: say with --pid which QEMU (%ld, ...)",
+                             search.count, (long)session_pid(search.found));
         session_free(like);
         if (ok)
                 *out = search.found;
@@ -266,25 +261,23 @@ bool session_new(const char *snapshot_id, struct session **out, struct err *err)
         snprintf(s->base, sizeof s->base, "%.64s-%08x", snapshot_id, number);
         name_files(s);
         *out = s;
-        if (strlen(s->monitor) < sizeof((struct sockaddr_un *)0)->sun_path)
+        if (strlen(s->keeper_at) < sizeof((struct sockaddr_un *)0)->sun_path)
                 return true;
         err_set(err, ERR_USAGE, "%s: too long for the path of a socket",
-                s->monitor);
+                s->keeper_at);
         session_free(s);
         return false;
 }
 
-bool session_begin(struct session *s, pid_t pid, const char *qmp,
+bool session_begin(struct session *s, pid_t pid, const struct qmp *q,
                    const uint64_t *host_pages, unsigned count, struct err *err)
 {
-        CLEANUP_FREE char *path = realpath(qmp, NULL);
         CLEANUP_FREE char *text = NULL;
         json_t *list = json_array();
 
-        s->content =
-                json_pack("{s:I, s:I, s:s, s:o}", "pid", (json_int_t)pid,
-                          "start_time", (json_int_t)identity_start_time(pid),
-                          "qmp", path ? path : qmp, "host_pages", list);
+        s->content = json_pack(
+                "{s:I, s:I, s:o}", "pid", (json_int_t)pid, "start_time",
+                (json_int_t)identity_start_time(pid), "host_pages", list);
         if (!s->content)
                 return err_nomem(err);
         for (unsigned i = 0; i < count; i++)
@@ -294,5 +287,16 @@ bool session_begin(struct session *s, pid_t pid, const char *qmp,
         text = json_dumps(s->content, JSON_COMPACT);
         if (!text)
                 return err_nomem(err);
-        return io_create_locked(s->note, text, strlen(text), &s->fd, err);
+        TRY(io_create_locked(s->note, text, strlen(text), &s->fd, err));
+        return keeper_start(qmp_fd(q), s->keeper_at, s->note, &s->keeper, err);
+}
+
+bool session_adopt(struct session *s, struct qmp **out, struct err *err)
+{
+        int fd;
+
+        TRY(keeper_ask(s->keeper_at, &fd, err));
+        TRY(qmp_adopt(fd, "QEMU", out, err));
+        return keeper_start(qmp_fd(*out), s->keeper_at, s->note, &s->keeper,
+                            err);
 }

@@ -3,8 +3,8 @@
  * session: a lazy restore under way, noted on disk, so that another process can
  * go on with it should this one die.
  *
- * A note is a file DIR/ID-NAME.json, and beside it, for a QEMU that we started,
- * the socket of a monitor, DIR/ID-NAME.qmp.  ID: the snapshot's.  DIR is
+ * A note is a file DIR/ID-NAME.json; the keeper of QEMU's monitor
+ * (restore/keeper.h) is at DIR/ID-NAME.sock.  ID: the snapshot's.  DIR is
  * $XDG_RUNTIME_DIR/stasis, or /run/stasis for root, or /tmp/stasis-UID; it is
  * the user's own, mode 0700.  Whoever serves holds a lock on the note.
  */
@@ -12,6 +12,7 @@
 #define STASIS_RESTORE_SESSION_H
 
 #include "base/err.h"
+#include "qemu/qmp.h"
 
 #include <jansson.h>
 #include <sys/types.h>
@@ -22,29 +23,29 @@ struct session;
  * ended. */
 bool session_new(const char *snapshot_id, struct session **out,
                  struct err *err);
-/* Where the monitor of a QEMU that we start is to be. */
-const char *session_monitor(const struct session *s);
 /* A socket's path for connections to be made; nothing is there. */
 const char *session_socket(const struct session *s);
 
-/* Notes it.  qmp: the monitor's socket; host_pages: of each RAMBlock, bytes. */
-bool session_begin(struct session *s, pid_t pid, const char *qmp,
+/* Notes it.  q: QEMU's monitor, of qmp_attach_urgent or qmp_connect_urgent.
+ * host_pages: of each RAMBlock, bytes. */
+bool session_begin(struct session *s, pid_t pid, const struct qmp *q,
                    const uint64_t *host_pages, unsigned count, struct err *err);
 
 /* The one of this snapshot whose server is gone and whose QEMU is not; with
- * qmp (may be NULL) the one of that monitor.  ERR_USAGE: there is none, or
- * there are several. */
-bool session_find(const char *snapshot_id, const char *qmp,
-                  struct session **out, struct err *err);
+ * pid (0: any) that of this QEMU.  ERR_USAGE: there is none, or there are
+ * several. */
+bool session_find(const char *snapshot_id, pid_t pid, struct session **out,
+                  struct err *err);
+/* Takes over the monitor, and keeps it as session_begin does. */
+bool session_adopt(struct session *s, struct qmp **out, struct err *err);
 pid_t session_pid(const struct session *s);
-const char *session_qmp(const struct session *s);
 /* ERR_CORRUPT when the note has not count of them. */
 bool session_host_pages(const struct session *s, uint64_t *out, unsigned count,
                         struct err *err);
 
 /* Nothing is left of it. */
 void session_end(struct session *s);
-/* NULL is fine.  What was noted stays. */
+/* NULL is fine.  What was noted stays, and the keeper. */
 void session_free(struct session *s);
 
 #endif

@@ -57,7 +57,6 @@ static bool start(struct target *t, const struct target_options *options,
 {
         struct process_options o = {
                 .argv = options->command,
-                .monitor = options->monitor,
                 .detached = options->detached,
                 .null_stdin = options->null_stdin,
                 .quiet = options->quiet,
@@ -66,18 +65,22 @@ static bool start(struct target *t, const struct target_options *options,
         TRY(process_check_argv(options->command, paused_out, err));
         TRY(process_start(&o, &t->process, err));
         t->pid = process_pid(t->process);
-        if (qmp_attach(process_take_qmp(t->process), "QEMU", GREETING_MS, &t->q,
-                       err))
+        if ((options->urgent ? qmp_attach_urgent
+                             : qmp_attach)(process_take_qmp(t->process), "QEMU",
+                                           GREETING_MS, &t->q, err))
                 return true;
         target_is_dead(t, err);
         return false;
 }
 
-static bool attach(struct target *t, const char *path, struct err *err)
+static bool attach(struct target *t, const struct target_options *options,
+                   struct err *err)
 {
+        const char *path = options->qmp;
         char state[32];
 
-        TRY(qmp_connect(path, 5000, &t->q, err));
+        TRY((options->urgent ? qmp_connect_urgent : qmp_connect)(path, 5000,
+                                                                 &t->q, err));
         TRY(identity_run_state(t->q, state, sizeof state, err));
         if (strcmp(state, "inmigrate") != 0) {
                 err_in_file(err, path);
@@ -103,7 +106,7 @@ bool target_open(const struct target_options *options, struct target **out,
         t->stream = -1;
         *paused_out = false;
         ok = options->command ? start(t, options, paused_out, err)
-                              : attach(t, options->qmp, err);
+                              : attach(t, options, err);
         if (!ok) {
                 target_free(t);
                 return false;

@@ -19,8 +19,7 @@ struct target;
 struct target_options {
         char *const *command; /* to start; NULL: attach to qmp               */
         const char *qmp;
-        const char *monitor; /* of one to start: a second one, behind this
-                                socket (qemu/process.h); NULL: none       */
+        bool urgent; /* its monitor is for qmp_urgent, too */
         bool detached;
         bool null_stdin; /* our stdin is the snapshot */
         bool quiet;      /* only a trial: its stderr is not ours */
