@@ -133,3 +133,25 @@ bool codec_unpack_frames(struct codec *c, const uint8_t *stored, size_t len,
         }
         return true;
 }
+
+bool codec_continue(struct codec *c, const uint8_t *in, size_t len,
+                    uint8_t *out, size_t out_len, struct err *err)
+{
+        ZSTD_inBuffer from = {.src = in, .size = len};
+        ZSTD_outBuffer to = {.dst = out, .size = out_len};
+
+        do {
+                size_t was_in = from.pos, was_out = to.pos;
+                size_t n = ZSTD_decompressStream(c->unpack, &to, &from);
+
+                if (ZSTD_isError(n))
+                        return err_set(err, ERR_CORRUPT, "zstd: %s",
+                                       ZSTD_getErrorName(n));
+                if (from.pos == was_in && to.pos == was_out)
+                        break;
+        } while (from.pos < from.size || to.pos < to.size);
+        return (from.pos == from.size && to.pos == to.size) ||
+               err_set(err, ERR_CORRUPT,
+                       "a piece of a zstd frame that does not make %zu bytes",
+                       out_len);
+}

@@ -26,6 +26,11 @@ bool codec_unpack(struct codec *c, const uint8_t *stored, size_t len,
 bool codec_unpack_frames(struct codec *c, const uint8_t *stored, size_t len,
                          uint8_t *raw, size_t raw_len, struct err *err);
 
+/* The next piece of one endless frame: exactly all of `in`, and exactly out_len
+ * bytes of it. */
+bool codec_continue(struct codec *c, const uint8_t *in, size_t len,
+                    uint8_t *out, size_t out_len, struct err *err);
+
 /* What a frame says of its content's size; at most CHUNK_SIZE. */
 bool codec_raw_size(const uint8_t *stored, size_t len, uint64_t *out,
                     struct err *err);

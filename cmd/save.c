@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,7 +16,7 @@ struct options {
         const char *qmp, *compress, *spool, *disks;
         const char *live, *bandwidth, *dirty_log;
         unsigned max_downtime, max_passes;
-        const char *tee, *tls_dir, *tls_hostname;
+        const char *tee, *tls_dir, *tls_hostname, *multifd;
         struct option_list disk;
         unsigned threads;
         int progress;
@@ -135,6 +136,15 @@ static const struct option table[] = {
         },
         CMD_OPTION_TLS(struct options, "--tee"),
         {
+                .name = "multifd",
+                .kind = OPTION_STRING,
+                .offset = offsetof(struct options, multifd),
+                .value = "N[:zstd]",
+                .help = "let QEMU send over N connections at once, each with "
+                        "a thread of its own (1 to 255), compressed on the "
+                        "way or not",
+        },
+        {
                 .name = "no-argv",
                 .kind = OPTION_FLAG,
                 .offset = offsetof(struct options, no_argv),
@@ -206,6 +216,34 @@ static bool check_options(const struct options *o, const char *path,
         return true;
 }
 
+/* Precopy, or at once; nothing else goes with it. */
+static bool choose_channels(const struct options *o, enum live_mode mode,
+                            struct live_limits *limits, struct err *err)
+{
+        char *end;
+        long n;
+
+        if (!o->multifd)
+                return true;
+        n = strtol(o->multifd, &end, 10);
+        limits->zstd = strcmp(end, ":zstd") == 0;
+        if (end == o->multifd || n < 1 || n > 255 || (*end && !limits->zstd))
+                return err_set(err, ERR_USAGE,
+                               "--multifd: '%s' is not N or N:zstd, N from 1 "
+                               "to 255 (QEMU's other methods of compression "
+                               "cannot be read)",
+                               o->multifd);
+        limits->channels = (unsigned)n;
+        if (mode == LIVE_ANY || mode == LIVE_SNAPSHOT)
+                return err_set(err, ERR_USAGE,
+                               "--multifd: QEMU has no background snapshot "
+                               "with it; with --live=precopy it goes");
+        return !o->tee || err_set(err, ERR_USAGE,
+                                  "--multifd: a target of --tee gets one "
+                                  "stream, not %ld",
+                                  n);
+}
+
 static bool save(const struct options *o, const char *path,
                  struct live_report *report, struct err *err)
 {
@@ -233,6 +271,7 @@ static bool save(const struct options *o, const char *path,
 
         TRY(check_options(o, path, err));
         TRY(choose_mode(o, &options.live, err));
+        TRY(choose_channels(o, options.live, &options.limits, err));
         TRY(cmd_parse_rate("bandwidth", o->bandwidth, &options.limits.bandwidth,
                            err));
         TRY(cmd_parse_compress(o->compress, &options.compress, &options.level,

@@ -169,7 +169,8 @@ bool ram_parse_start(struct cursor *c, bool with_addresses,
         while (out->total < total)
                 TRY(parse_block(c, out, total));
         TRY(cursor_u64be(c, "end of RAM setup", &record));
-        if (record == RAM_MULTIFD_FLUSH)
+        out->multifd_flush = record == RAM_MULTIFD_FLUSH;
+        if (out->multifd_flush)
                 TRY(cursor_u64be(c, "end of RAM setup", &record));
         if (record != RAM_EOS)
                 return cursor_bad(c, ERR_CORRUPT,

@@ -18,8 +18,9 @@ struct ram_blocks {
         struct ram_block *blocks; /* owned */
         unsigned count;
         uint64_t total;
-        bool addresses;  /* x-ignore-shared: each entry has its address   */
-        bool page_sizes; /* some entry carried a host page size (dropped) */
+        bool addresses;     /* x-ignore-shared: each entry has its address   */
+        bool multifd_flush; /* behind the entries (QEMU 8.1 and later)    */
+        bool page_sizes;    /* some entry carried a host page size (dropped) */
         uint32_t section_id;
 };
 

@@ -33,11 +33,23 @@ static bool wanted_capability(const struct settings *s, const char *name)
 /* NULL: no memory. Parameters that this QEMU lacks are left out later. */
 static json_t *wanted_parameters(const struct settings *s)
 {
-        return json_pack("{s:I,s:I,s:i,s:s,s:s}", "max-bandwidth",
-                         (json_int_t)s->bandwidth, "downtime-limit",
-                         (json_int_t)s->downtime_ms,
-                         "avail-switchover-bandwidth", 0, "tls-creds", "",
-                         "mode", "normal");
+        json_t *p = json_pack("{s:I,s:I,s:i,s:s,s:s}", "max-bandwidth",
+                              (json_int_t)s->bandwidth, "downtime-limit",
+                              (json_int_t)s->downtime_ms,
+                              "avail-switchover-bandwidth", 0, "tls-creds", "",
+                              "mode", "normal");
+        json_t *multifd = NULL;
+
+        if (s->channels)
+                multifd = json_pack("{s:i,s:s,s:i}", "multifd-channels",
+                                    (int)s->channels, "multifd-compression",
+                                    s->compression, "multifd-zstd-level", 1);
+        if (!p || (s->channels && json_object_update(p, multifd) != 0)) {
+                json_decref(p);
+                p = NULL;
+        }
+        json_decref(multifd);
+        return p;
 }
 
 static bool set_capabilities(struct qmp *q, const json_t *values,

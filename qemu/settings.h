@@ -24,6 +24,9 @@ struct settings {
         const char *capabilities[4];
         unsigned downtime_ms;
         uint64_t bandwidth; /* bytes a second; 0: no limit */
+        /* With "multifd": how many, and how compressed ("none", "zstd"). */
+        unsigned channels;
+        const char *compression;
 };
 
 /* Whether QEMU knows it. */

@@ -21,6 +21,8 @@ struct source {
         const char *name;
         source_idle *idle;
         void *arg;
+        source_waiter *waiter; /* NULL: poll */
+        void *waiter_arg;
         source_copy *copy; /* NULL: nobody wants one */
         void *copy_arg;
         size_t told; /* bytes[told..begin) is still to be told */
@@ -41,6 +43,7 @@ bool source_new(int fd, const char *name, source_idle *idle, void *arg,
         s->name = name;
         s->idle = idle;
         s->arg = arg;
+        s->waiter = NULL;
         s->copy = NULL;
         s->ended = false;
         s->begin = s->end = 0;
@@ -65,6 +68,8 @@ bool source_wait(struct source *s, int ms, bool *came_out, struct err *err)
         int n;
 
         *came_out = false;
+        if (s->waiter)
+                return s->waiter(s->waiter_arg, s->fd, ms, came_out, err);
         if (progress_cancelled(err))
                 return false;
         n = poll(&p, 1, ms);
@@ -79,6 +84,12 @@ bool source_ready(struct source *s)
         struct pollfd p = {.fd = s->fd, .events = POLLIN};
 
         return s->ended || poll(&p, 1, 0) > 0;
+}
+
+void source_wait_with(struct source *s, source_waiter *waiter, void *arg)
+{
+        s->waiter = waiter;
+        s->waiter_arg = arg;
 }
 
 void source_copy_to(struct source *s, source_copy *copy, void *arg)

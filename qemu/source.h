@@ -23,6 +23,12 @@ bool source_new(int fd, const char *name, source_idle *idle, void *arg,
                 struct source **out, struct err *err);
 void source_free(struct source *s);
 
+/* Waits instead of source_wait, on fd; so that something else can be done
+ * meanwhile. */
+typedef bool source_waiter(void *arg, int fd, int ms, bool *came_out,
+                           struct err *err);
+void source_wait_with(struct source *s, source_waiter *waiter, void *arg);
+
 /* From here on each byte that is taken is told once, in order and in large
  * pieces, before more is read.  False ends the wait, with err. */
 typedef bool source_copy(void *arg, const uint8_t *bytes, size_t len,

@@ -327,6 +327,43 @@ static bool tell_ram_start(struct stream *s, const struct section_header *h,
         return item_bytes(s, bytes, e.len, err);
 }
 
+/* No page of the main channel tells; the vmdesc has the last word. */
+static void find_multifd_page_size(struct stream *s)
+{
+        if (s->config.page_bits)
+                s->page_size = 1U << s->config.page_bits;
+        else if (s->advised_page_size)
+                s->page_size = s->advised_page_size;
+        else
+                s->page_size = 4096;
+}
+
+bool stream_barrier(struct stream *s, struct err *err)
+{
+        return !s->options.barrier || s->options.barrier(s->options.arg, err);
+}
+
+/* A multifd source may begin with the pages before it sends the footer of RAM's
+ * START: whether there is one is known, since QEMU has had the configuration
+ * and footers for as long. */
+static bool begin_multifd(struct stream *s, struct err *err)
+{
+        uint8_t footer[FOOTER_SIZE];
+        struct emit e;
+
+        s->footers = stream_machine(s)[0] ? FOOTERS_ON : FOOTERS_OFF;
+        emit_init(&e, footer, sizeof footer);
+        emit_u8(&e, ITEM_FOOTER);
+        emit_u32be(&e, s->ram.section_id);
+        if (s->footers == FOOTERS_ON)
+                TRY(item_bytes(s, footer, sizeof footer, err));
+        TRY(item_end(s, err));
+        find_multifd_page_size(s);
+        TRY(s->events.ram_start(s->events.arg, &s->ram, err));
+        TRY(stream_barrier(s, err));
+        return read_footer(s, s->ram.section_id, "ram", false, err);
+}
+
 static bool read_ram_start(struct stream *s, struct err *err)
 {
         struct ram_setup setup = {0};
@@ -348,6 +385,8 @@ static bool read_ram_start(struct stream *s, struct err *err)
         TRY(stream_view(s, len, &p, err));
         TRY(tell_ram_start(s, &setup.header, p, err));
         source_take(s->source, len);
+        if (s->options.barrier)
+                return begin_multifd(s, err);
         TRY(read_footer(s, setup.header.section_id, "ram", true, err));
         TRY(item_end(s, err));
         return s->events.ram_start(s->events.arg, &s->ram, err);
@@ -570,6 +609,21 @@ static const char *command_name(unsigned command)
         return names[command];
 }
 
+static bool heed_advice(struct stream *s, const uint8_t *be64, struct err *err)
+{
+        uint64_t size;
+
+        memcpy(&size, be64, sizeof size);
+        size = __builtin_bswap64(size);
+        if (size < TARGET_PAGE_MIN || size > TARGET_PAGE_MAX ||
+            (size & (size - 1)) != 0)
+                return stream_fail(s, err, ERR_CORRUPT, "command",
+                                   "target pages of 0x%llx bytes",
+                                   (unsigned long long)size);
+        s->advised_page_size = (uint32_t)size;
+        return true;
+}
+
 static bool read_command(struct stream *s, struct err *err)
 {
         struct stream_item item = {.kind = "command"};
@@ -592,9 +646,7 @@ static bool read_command(struct stream *s, struct err *err)
                 TRY(stream_item_whole(s, &item, p, 5 + len, err));
                 break;
         case COMMAND_POSTCOPY_ADVISE:
-                if (len == 16)
-                        s->advised_page_size = (uint32_t)p[19] << 8 | p[20] |
-                                               (uint32_t)p[18] << 16;
+                TRY(len != 16 || heed_advice(s, p + 13, err));
                 break;
         case COMMAND_OPEN_RETURN_PATH:
         case COMMAND_PING:

@@ -69,6 +69,9 @@ struct stream_options {
         /* A live sender never closes: at_end is asked when nothing more comes.
          * NULL: the stream ends where the file ends. */
         bool (*at_end)(void *arg, bool *at_end, struct err *err);
+        /* Pages come over multifd channels as well: called at each barrier of
+         * the main channel, from RAM's START on.  NULL: none do. */
+        bool (*barrier)(void *arg, struct err *err);
         void *arg;
 };
 

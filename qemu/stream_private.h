@@ -52,6 +52,9 @@ struct stream {
  * with EOS. */
 bool stream_ram_records(struct stream *s, uint32_t section_id, struct err *err);
 
+/* The main channel is at a barrier of multifd. */
+bool stream_barrier(struct stream *s, struct err *err);
+
 /* The same of the section `block`. */
 bool stream_disk_records(struct stream *s, struct err *err);
 

@@ -262,7 +262,7 @@ static bool other_record(struct stream *s, const struct record *r,
         if (r->flags == RAM_MULTIFD_FLUSH && r->offset == 0 && !r->again) {
                 s->multifd = true;
                 source_take(s->source, RECORD_SIZE);
-                return true;
+                return stream_barrier(s, err);
         }
         if (r->flags == RAM_HOOK)
                 return bad_at(s, err, ERR_UNSUPPORTED,
@@ -290,7 +290,8 @@ bool stream_ram_records(struct stream *s, uint32_t section_id, struct err *err)
                 r.flags = (unsigned)(record & mask & ~(uint64_t)RAM_CONTINUE);
                 if (r.flags == RAM_EOS && r.offset == 0 && !r.again) {
                         source_take(s->source, RECORD_SIZE);
-                        return true;
+                        /* Without FLUSH each end of a section is one. */
+                        return s->ram.multifd_flush || stream_barrier(s, err);
                 }
                 if (s->page_size &&
                     (r.flags == RAM_PAGE || r.flags == RAM_ZERO ||

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "format/name.h"
 #include "format/writer.h"
+#include "qemu/channels.h"
 #include "qemu/globalstate.h"
 #include "qemu/stream.h"
 #include "qemu/stream_format.h"
@@ -51,7 +52,7 @@ struct capture {
         struct chunk *chunk;
         uint64_t item_len;
         char item_dir[512];
-        bool in_tail, at_eof;
+        bool in_tail, at_eof, in_item;
         /* Which run state the stream carries; without the section (machine
          * types up to 2.3) QEMU itself takes it for running. */
         char run_state[32];
@@ -175,6 +176,7 @@ static bool begin(void *arg, const struct stream_item *item, struct err *err)
 {
         struct capture *c = arg;
 
+        c->in_item = true;
         c->at_eof = strcmp(item->kind, "eof") == 0;
         c->in_tail |= c->at_eof || strcmp(item->kind, "full") == 0;
         if (!c->ram_written)
@@ -197,6 +199,7 @@ static bool end(void *arg, struct err *err)
 {
         struct capture *c = arg;
 
+        c->in_item = false;
         return !c->ram_written || end_item(c, err);
 }
 
@@ -257,6 +260,8 @@ static bool write_manifest(struct capture *c, struct err *err)
         return ok;
 }
 
+static channels_page channel_page;
+
 static bool ram_start(void *arg, const struct ram_blocks *blocks,
                       struct err *err)
 {
@@ -270,7 +275,10 @@ static bool ram_start(void *arg, const struct ram_blocks *blocks,
                           &c->assembler, err));
         if (c->options->any_order)
                 assembler_expect_any_order(c->assembler);
-        return true;
+        return !c->options->channels ||
+               channels_begin(c->options->channels, blocks,
+                              stream_page_size(c->stream), channel_page, c,
+                              err);
 }
 
 /* With the first page, or at the end of RAM that has none. */
@@ -307,6 +315,29 @@ static bool page(void *arg, unsigned block, uint64_t offset,
                                 len, err));
         return assembler_page(c->assembler, page_size, block, offset, kind, p,
                               len, err);
+}
+
+/* While the main channel is waited for, wherever it may be. */
+static bool channel_page(void *arg, unsigned block, uint64_t offset,
+                         const uint8_t *p, size_t len, struct err *err)
+{
+        struct capture *c = arg;
+        uint8_t zero = 0;
+
+        if (!c->manifest_written && c->in_item)
+                return err_set(err, ERR_UNSUPPORTED,
+                               "pages over multifd before all live sections "
+                               "have started");
+        if (!p)
+                return page(c, block, offset, PAGE_FILL, &zero, 1, err);
+        return page(c, block, offset, PAGE_RAW, p, len, err);
+}
+
+static bool barrier(void *arg, struct err *err)
+{
+        struct capture *c = arg;
+
+        return channels_barrier(c->options->channels, err);
 }
 
 static bool part_end(void *arg, struct err *err)
@@ -504,6 +535,7 @@ static bool run(struct capture *c, struct source *source,
         struct stream_options options = {
                 .spool_dir = c->options->spool_dir,
                 .at_end = c->options->quiet ? at_end : NULL,
+                .barrier = c->options->channels ? barrier : NULL,
                 .arg = c,
         };
         struct stream_events events = {
@@ -522,6 +554,8 @@ static bool run(struct capture *c, struct source *source,
 
         if (c->options->tee)
                 source_copy_to(source, copy, c);
+        if (c->options->channels)
+                source_wait_with(source, channels_wait, c->options->channels);
         TRY(stream_new(source, &events, &options, &c->stream, err));
         progress_phase(c->progress, "saving", c->options->expected_bytes);
         TRY(stream_run(c->stream, err));

@@ -17,6 +17,7 @@
 struct passes;
 struct writer;
 struct tee;
+struct channels;
 
 /* The writer's tag of chunks that are not RAM. */
 #define CAPTURE_TAG UINT64_MAX
@@ -55,6 +56,8 @@ struct capture_options {
         struct passes *passes; /* borrowed; NULL: not counted                */
         /* Gets the same stream; what it keeps is its end.  May be NULL. */
         struct tee *tee;
+        /* Of a multifd source, which pages come over; NULL: none do. */
+        struct channels *channels;
         struct progress *progress;
         uint64_t expected_bytes; /* RAM, for progress; 0: unknown */
 };

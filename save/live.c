@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
@@ -14,6 +15,7 @@
 #include "format/fingerprint.h"
 #include "format/manifest.h"
 #include "save/behind.h"
+#include "qemu/channels.h"
 #include "qemu/disks.h"
 #include "qemu/export.h"
 #include "qemu/identity.h"
@@ -35,7 +37,8 @@ struct live {
         struct qmp *q;
         struct verdict verdict;
         struct inquiry inquiry;
-        struct tee *tee; /* NULL: none */
+        struct tee *tee;           /* NULL: none */
+        struct channels *channels; /* of multifd; NULL: none */
         pid_t pid;    /* QEMU's; 0: unknown                                  */
         int claim;    /* save/exclusive.h                                    */
         int64_t time; /* of creation                                         */
@@ -158,6 +161,8 @@ static bool refuse(struct live *l, struct err *err)
 {
         if (!l->behind)
                 disks_release(l->stored);
+        if (l->channels)
+                channels_hang_up(l->channels);
         return verdict_refuse(&l->verdict, err);
 }
 
@@ -230,6 +235,32 @@ static bool complete(void *arg, struct writer *w, json_t *state,
         return json_put(state, "warnings", json_incref(l->warnings), err);
 }
 
+/* QEMU comes to a socket of ours, where its monitor's is: there it finds it. */
+static bool start_multifd(struct live *l, struct err *err)
+{
+        CLEANUP_FREE char *monitor = realpath(l->options->qmp, NULL);
+        char *slash = monitor ? strrchr(monitor, '/') : NULL;
+        char proc[32];
+        struct stat st;
+        struct channels_options o = {
+                .count = l->options->limits.channels,
+                .zstd = l->options->limits.zstd,
+                .dir = slash ? monitor : "/tmp",
+                .uid = geteuid(),
+        };
+
+        if (slash)
+                *slash = '\0';
+        snprintf(proc, sizeof proc, "/proc/%ld", (long)l->pid);
+        if (l->pid && stat(proc, &st) == 0)
+                o.uid = st.st_uid;
+        TRY(channels_listen(&o, &l->channels, err));
+        TRY(qmp_command(l->q, "migrate",
+                        json_pack("{s:s}", "uri", channels_uri(l->channels)),
+                        NULL, NULL, err));
+        return channels_accept(l->channels, &l->verdict.stream, err);
+}
+
 static bool start(struct live *l, struct err *err)
 {
         json_auto_t *ignored = NULL;
@@ -240,6 +271,8 @@ static bool start(struct live *l, struct err *err)
         if (l->mode == LIVE_PRECOPY)
                 TRY(passes_new(l->options->dirty_log, l->options->spool_dir,
                                &l->passes, err));
+        if (l->options->limits.channels)
+                return start_multifd(l, err);
         TRY(qmp_open_stream(l->q, "stasis", &l->verdict.stream, err));
         if (qmp_command(l->q, "migrate", json_pack("{s:s}", "uri", "fd:stasis"),
                         NULL, NULL, err))
@@ -271,6 +304,7 @@ static bool capture(struct live *l, struct capture_report *report,
                 .arg = l,
                 .passes = l->passes,
                 .tee = l->tee,
+                .channels = l->channels,
                 .progress = l->options->progress,
                 .expected_bytes = l->ram_bytes,
         };
@@ -444,6 +478,7 @@ static void release(struct live *l)
 {
         verdict_fini(&l->verdict);
         tee_free(l->tee);
+        channels_free(l->channels);
         disks_free(l->stored);
         qmp_close(l->q);
         publish_close(l->file);

@@ -164,8 +164,12 @@ static bool set_up_precopy(struct qmp *q, enum live_mode mode,
                 .capabilities = {"return-path"},
                 .downtime_ms = SETTINGS_AT_ONCE_MS,
                 .bandwidth = limits->bandwidth,
+                .channels = limits->channels,
+                .compression = limits->zstd ? "zstd" : "none",
         };
 
+        if (limits->channels)
+                s.capabilities[1] = "multifd";
         if (mode == LIVE_PRECOPY)
                 s.downtime_ms = limits->max_downtime_ms
                                         ? limits->max_downtime_ms

@@ -19,6 +19,8 @@ struct live_limits {
         unsigned max_downtime_ms; /* 0: QEMU's default, 300                  */
         unsigned max_passes;      /* 0: default                              */
         uint64_t bandwidth;       /* bytes a second; 0: no limit             */
+        unsigned channels;        /* of multifd; 0: without                  */
+        bool zstd;                /* ... compressed                          */
 };
 
 /* "precopy", "background-snapshot", "stopped". */
