@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "format/digest.h"
 
+#include "base/hex.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,24 +77,18 @@ const char *digest_hex(const uint8_t digest[DIGEST_SIZE], char out[DIGEST_HEX])
         return out;
 }
 
-static int hex_value(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool digest_parse(const char hex[32], uint8_t out[DIGEST_SIZE])
 {
-        for (size_t i = 0; i < DIGEST_SIZE; i++) {
-                int high = hex_value(hex[2 * i]);
-                int low = high < 0 ? -1 : hex_value(hex[2 * i + 1]);
+        unsigned all = 0;
 
-                if (low < 0)
-                        return false;
+        for (size_t i = 0; i < DIGEST_SIZE; i++) {
+                unsigned high = hex_digit(hex[2 * i]);
+                unsigned low = hex_digit(hex[2 * i + 1]);
+
+                all |= high | low;
                 out[i] = (uint8_t)(high << 4 | low);
         }
-        return true;
+        return all < 16;
 }
 
 uint64_t digest_short(const void *bytes, size_t len)

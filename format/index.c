@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "format/index.h"
 
+#include "base/hex.h"
+
 #include "format/digest.h"
 
 #include <assert.h>
@@ -30,19 +32,16 @@ static bool bad(struct err *err, const char *why)
 
 static bool parse_hex(const char *s, uint64_t *out)
 {
+        unsigned all = 0;
+
         *out = 0;
         for (int i = 0; i < 16; i++) {
-                unsigned digit;
+                unsigned digit = hex_digit(s[i]);
 
-                if (s[i] >= '0' && s[i] <= '9')
-                        digit = (unsigned)(s[i] - '0');
-                else if (s[i] >= 'a' && s[i] <= 'f')
-                        digit = (unsigned)(s[i] - 'a') + 10;
-                else
-                        return false;
-                *out = *out << 4 | digit;
+                all |= digit;
+                *out = *out << 4 | (digit & 15);
         }
-        return s[16] == ' ';
+        return all < 16 && s[16] == ' ';
 }
 
 bool index_parse(const char *line, size_t len, struct index_entry *out,

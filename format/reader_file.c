@@ -172,12 +172,44 @@ static bool next_entry(struct reader *r, struct index_entry *e, bool *more_out,
         return true;
 }
 
+static bool is_known_kind(const char *name)
+{
+        return strncmp(name, "stasis/", 7) == 0 && !order_is_segment(name);
+}
+
+/* found->name "": there is none. */
+static bool find_entry(struct reader *r, const char *name,
+                       struct index_entry *found, struct err *err)
+{
+        struct file_source *f = &r->file;
+        struct index_entry e;
+        bool more;
+
+        found->name[0] = '\0';
+        for (unsigned i = 0; i < f->known_count; i++)
+                if (strcmp(f->known[i].name, name) == 0)
+                        *found = f->known[i];
+        if (found->name[0])
+                return true;
+        /* All that are so named are known. */
+        if (f->known_count < KNOWN_MEMBERS && is_known_kind(name))
+                return true;
+        TRY(first_line(r, err));
+        for (;;) {
+                TRY(next_entry(r, &e, &more, err));
+                if (!more)
+                        break;
+                if (strcmp(e.name, name) == 0)
+                        *found = e;
+        }
+        return first_line(r, err);
+}
+
 bool reader_get(struct reader *r, const char *name, size_t max,
                 uint8_t **bytes_out, size_t *len_out, struct err *err)
 {
-        struct index_entry e, found = {.name = ""};
+        struct index_entry found;
         uint8_t digest[DIGEST_SIZE], *bytes;
-        bool more;
 
         *bytes_out = NULL;
         *len_out = 0;
@@ -185,15 +217,7 @@ bool reader_get(struct reader *r, const char *name, size_t max,
                 return err_set(err, ERR_UNSUPPORTED,
                                "from a pipe this cannot be had; give a file");
         assert(!r->file.reading);
-        TRY(first_line(r, err));
-        for (;;) {
-                TRY(next_entry(r, &e, &more, err));
-                if (!more)
-                        break;
-                if (strcmp(e.name, name) == 0)
-                        found = e;
-        }
-        TRY(first_line(r, err));
+        TRY(find_entry(r, name, &found, err));
         if (!found.name[0])
                 return true;
         if (found.stored_len > max || found.raw_len != found.stored_len) {
@@ -259,6 +283,12 @@ static bool wanted(const struct reader *r, const struct index_entry *e)
         return !only || strncmp(e->name, only, strlen(only)) == 0;
 }
 
+static void note_known(struct file_source *f, const struct index_entry *e)
+{
+        if (f->known_count < KNOWN_MEMBERS && is_known_kind(e->name))
+                f->known[f->known_count++] = *e;
+}
+
 /* The whole index once: proven, and every entry in its place. */
 static bool survey(struct reader *r, struct err *err)
 {
@@ -274,6 +304,7 @@ static bool survey(struct reader *r, struct err *err)
                 if (!order_take(&order, e.name, err) ||
                     !check_segment(&r->file, &e, err))
                         return in_member(err, &e);
+                note_known(&r->file, &e);
                 if (wanted(r, &e))
                         r->total_bytes += e.stored_len;
         }
@@ -425,7 +456,12 @@ bool reader_index(struct reader *r,
                 TRY(next_entry(r, &e, &more, err));
                 if (!more)
                         break;
-                TRY(fn(arg, &e, err));
+                if (!fn(arg, &e, err)) {
+                        struct err ignored = ERR_INIT;
+
+                        first_line(r, &ignored);
+                        return false;
+                }
         }
         return first_line(r, err);
 }

@@ -33,6 +33,9 @@ struct read_job {
         size_t len;
 };
 
+/* Manifest, vmdesc, state. */
+#define KNOWN_MEMBERS 4
+
 struct file_source {
         uint64_t size;
         struct trailer trailer;
@@ -44,6 +47,10 @@ struct file_source {
         uint64_t text_left; /* index bytes not in text yet                  */
         const char *line;   /* the one taken last, its newline behind it   */
         size_t line_len;
+        /* The few members under stasis/ that are no segments, as the survey
+         * found them; what is not among them is looked for. */
+        struct index_entry known[KNOWN_MEMBERS];
+        unsigned known_count;
         struct digest *index;   /* of the walk                              */
         struct digest *segment; /* of the lines since the last segment      */
         bool walked, reading, ended;
