@@ -27,6 +27,8 @@ struct channel {
         struct codec *codec;
         uint64_t syncs; /* SYNC packets so far */
         size_t have;
+        bool whole; /* there is a packet, to be told */
+        struct multifd_packet packet;
         uint8_t *bytes; /* a packet: header, payload */
 };
 
@@ -37,6 +39,7 @@ struct channels {
         int listener;
         struct channel *list;
         uint64_t barriers; /* passed by the main channel */
+        uint64_t next;     /* number of the packet that would be in order */
         uint32_t page_size;
         const struct ram_blocks *blocks; /* NULL: not known yet */
         channels_page *page;
@@ -220,10 +223,11 @@ bool channels_begin(struct channels *c, const struct ram_blocks *blocks,
 
 /* ---- packets ------------------------------------------------------------- */
 
-static bool tell_pages(struct channels *c, struct channel *ch,
-                       const struct multifd_packet *p, const uint8_t *payload,
-                       struct err *err)
+/* The packet of a channel, which is whole. */
+static bool tell(struct channels *c, struct channel *ch, struct err *err)
 {
+        const struct multifd_packet *p = &ch->packet;
+        const uint8_t *payload = ch->bytes + multifd_header_size(c->page_size);
         size_t len = (size_t)p->normal * c->page_size;
 
         if (p->normal > 0 && c->zstd) {
@@ -238,32 +242,36 @@ static bool tell_pages(struct channels *c, struct channel *ch,
         for (unsigned i = p->normal; i < p->normal + p->zero; i++)
                 TRY(c->page(c->arg, p->block, multifd_offset(p, i), NULL,
                             c->page_size, err));
+        ch->whole = false;
+        ch->have = 0;
+        ch->syncs += p->sync;
+        if (p->number >= c->next)
+                c->next = p->number + 1;
         return true;
 }
 
 /* Bytes that are still to be read of the packet that has begun. */
-static bool missing(struct channels *c, const struct channel *ch,
-                    struct multifd_packet *p, size_t *out, struct err *err)
+static bool missing(struct channels *c, struct channel *ch, size_t *out,
+                    struct err *err)
 {
         size_t head = multifd_header_size(c->page_size);
 
         *out = head - ch->have;
         if (ch->have < head)
                 return true;
-        TRY(multifd_packet_parse(ch->bytes, c->page_size, c->zstd, c->blocks, p,
-                                 err));
-        *out = head + p->payload - ch->have;
+        TRY(multifd_packet_parse(ch->bytes, c->page_size, c->zstd, c->blocks,
+                                 &ch->packet, err));
+        *out = head + ch->packet.payload - ch->have;
         return true;
 }
 
-/* What is there of one packet; tells it when it is whole. */
+/* What is there of one packet. */
 static bool take(struct channels *c, struct channel *ch, struct err *err)
 {
-        struct multifd_packet p;
         size_t want;
         ssize_t n;
 
-        TRY(missing(c, ch, &p, &want, err));
+        TRY(missing(c, ch, &want, err));
         n = recv(ch->fd, ch->bytes + ch->have, want, MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return true;
@@ -273,39 +281,77 @@ static bool take(struct channels *c, struct channel *ch, struct err *err)
                        err_set(err, ERR_TRUNCATED, "it ends in a packet");
         }
         ch->have += (size_t)n;
-        TRY(missing(c, ch, &p, &want, err));
-        if (want > 0)
-                return true;
-        ch->have = 0;
-        ch->syncs += p.sync;
-        return tell_pages(c, ch, &p,
-                          ch->bytes + multifd_header_size(c->page_size), err);
+        TRY(missing(c, ch, &want, err));
+        ch->whole = want == 0;
+        return true;
 }
 
-static bool take_from(struct channels *c, unsigned i, struct err *err)
+static bool in_channel(const struct channels *c, const struct channel *ch,
+                       struct err *err)
 {
         char name[32];
 
-        if (take(c, &c->list[i], err))
-                return true;
-        snprintf(name, sizeof name, "multifd channel %u", i);
+        snprintf(name, sizeof name, "multifd channel %u",
+                 (unsigned)(ch - c->list));
         return err_in_section(err, name);
 }
 
-/* Waits for main_fd (-1: none) and the channels that have told no more than
- * `syncs` SYNCs, and takes what these have. */
-static bool serve(struct channels *c, int main_fd, uint64_t syncs, int ms,
-                  bool *main_out, struct err *err)
+/* It has told all up to a barrier that the main channel has not come to. */
+static bool is_ahead(const struct channels *c, const struct channel *ch)
+{
+        return ch->syncs > c->barriers;
+}
+
+/*
+ * Tells what is whole, in the order of numbers: chunks become complete one
+ * after the other then.  Only that depends on the order, so a packet from
+ * behind a gap waits no longer than there is something else to come (`all`:
+ * nothing is).
+ */
+static bool tell_whole(struct channels *c, bool all, struct err *err)
+{
+        for (;;) {
+                struct channel *first = NULL;
+                bool others = false;
+
+                for (unsigned i = 0; i < c->count; i++) {
+                        struct channel *ch = &c->list[i];
+
+                        if (is_ahead(c, ch))
+                                continue;
+                        others |= !ch->whole && ch->fd >= 0;
+                        if (ch->whole &&
+                            (!first ||
+                             ch->packet.number < first->packet.number))
+                                first = ch;
+                }
+                if (!first ||
+                    (first->packet.number > c->next && others && !all))
+                        return true;
+                TRY(tell(c, first, err) || in_channel(c, first, err));
+        }
+}
+
+/* Milliseconds for which a packet waits for one that should be before it. */
+#define GAP_MS 2
+
+/* Waits for main_fd (-1: none) and the channels that may be read, and takes
+ * what these have. */
+static bool serve(struct channels *c, int main_fd, int ms, bool *main_out,
+                  struct err *err)
 {
         struct pollfd p[MULTIFD_CHANNELS_MAX + 1];
         int n;
 
         p[c->count] = (struct pollfd){.fd = main_fd, .events = POLLIN};
         for (unsigned i = 0; i < c->count; i++) {
-                bool due = c->blocks && c->list[i].syncs <= syncs;
+                struct channel *ch = &c->list[i];
+                bool due = c->blocks && !is_ahead(c, ch) && !ch->whole;
 
-                p[i] = (struct pollfd){.fd = due ? c->list[i].fd : -1,
+                p[i] = (struct pollfd){.fd = due ? ch->fd : -1,
                                        .events = POLLIN};
+                if (ch->whole && ms > GAP_MS)
+                        ms = GAP_MS;
         }
         if (progress_cancelled(err))
                 return false;
@@ -314,7 +360,9 @@ static bool serve(struct channels *c, int main_fd, uint64_t syncs, int ms,
                 return err_os(err, errno, "poll");
         for (unsigned i = 0; n > 0 && i < c->count; i++)
                 if (p[i].revents)
-                        TRY(take_from(c, i, err));
+                        TRY(take(c, &c->list[i], err) ||
+                            in_channel(c, &c->list[i], err));
+        TRY(tell_whole(c, n == 0, err));
         *main_out = n > 0 && p[c->count].revents;
         return !progress_cancelled(err);
 }
@@ -336,7 +384,7 @@ bool channels_wait(void *arg, int fd, int ms, bool *came_out, struct err *err)
         int left = ms;
 
         do {
-                TRY(serve(c, fd, c->barriers, left, came_out, err));
+                TRY(serve(c, fd, left, came_out, err));
                 left = (int)((end - seconds_now()) * 1e3);
         } while (!*came_out && left > 0);
         return true;
@@ -349,10 +397,10 @@ static bool behind(const struct channels *c, bool *ended)
 
         *ended = false;
         for (unsigned i = 0; i < c->count; i++) {
-                if (c->list[i].syncs > c->barriers)
+                if (is_ahead(c, &c->list[i]))
                         continue;
                 any = true;
-                *ended |= c->list[i].fd < 0;
+                *ended |= c->list[i].fd < 0 && !c->list[i].whole;
         }
         return any;
 }
@@ -371,7 +419,7 @@ bool channels_barrier(struct channels *c, struct err *err)
                         return err_set(err, ERR_QEMU,
                                        "a multifd channel does not bring its "
                                        "SYNC");
-                TRY(serve(c, -1, c->barriers, 50, &ignored, err));
+                TRY(serve(c, -1, 50, &ignored, err));
         }
         c->barriers++;
         return true;

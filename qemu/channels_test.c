@@ -40,7 +40,7 @@ static void greet(int fd, uint8_t id)
         assert_int_equal(write(fd, hello, sizeof hello), sizeof hello);
 }
 
-static void send_packet(int fd, const char *pages, bool sync)
+static void send_numbered(int fd, uint8_t number, const char *pages, bool sync)
 {
         size_t n = strlen(pages), len = HEADER + n * PAGE;
         uint8_t *p = calloc(1, len);
@@ -48,6 +48,7 @@ static void send_packet(int fd, const char *pages, bool sync)
         memcpy(p, "\x11\x22\x33\x44\0\0\0\1", 8);
         p[11] = sync;
         p[19] = (uint8_t)n;
+        p[31] = number;
         p[22] = (uint8_t)(n * PAGE >> 8);
         p[64] = 'r';
         for (size_t i = 0; i < n; i++) {
@@ -56,6 +57,11 @@ static void send_packet(int fd, const char *pages, bool sync)
         }
         assert_int_equal(write(fd, p, len), len);
         free(p);
+}
+
+static void send_packet(int fd, const char *pages, bool sync)
+{
+        send_numbered(fd, 0, pages, sync);
 }
 
 static bool page(void *arg, unsigned n, uint64_t offset, const uint8_t *bytes,
@@ -133,6 +139,25 @@ static void nothing_overtakes_a_barrier(void **state)
         tear_down(&s);
 }
 
+static void packets_are_told_in_their_order(void **state)
+{
+        struct err err = ERR_INIT;
+        struct setup s;
+        bool came;
+
+        (void)state;
+        set_up(&s);
+        send_numbered(s.channel[0], 1, "b", false);
+        send_numbered(s.channel[0], 3, "d", false);
+        send_numbered(s.channel[1], 0, "a", false);
+        send_numbered(s.channel[1], 2, "c", false);
+        /* Number 4 never comes. */
+        send_numbered(s.channel[1], 5, "f", false);
+        assert_done(wait_some(&s, &came, &err), &err);
+        assert_string_equal(s.told, "abcdf");
+        tear_down(&s);
+}
+
 static void an_end_before_a_barrier_is_noticed(void **state)
 {
         struct err err = ERR_INIT;
@@ -190,6 +215,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 IN_DIR(nothing_overtakes_a_barrier),
+                IN_DIR(packets_are_told_in_their_order),
                 IN_DIR(an_end_before_a_barrier_is_noticed),
                 IN_DIR(an_end_in_a_packet_is_noticed),
                 IN_DIR(a_channel_that_comes_twice_is_refused),

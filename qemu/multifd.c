@@ -158,7 +158,7 @@ bool multifd_packet_parse(const uint8_t *head, uint32_t page_size, bool zstd,
         TRY(cursor_skip(&c, "pages allocated", 4));
         TRY(cursor_u32be(&c, "pages", &normal));
         TRY(cursor_u32be(&c, "payload", &out->payload));
-        TRY(cursor_skip(&c, "number", 8));
+        TRY(cursor_u64be(&c, "number", &out->number));
         TRY(cursor_u32be(&c, "zero pages", &zero));
         if (normal > most || zero > most - normal)
                 return cursor_bad(&c, ERR_CORRUPT,

@@ -27,10 +27,11 @@ bool multifd_hello_parse(const uint8_t bytes[MULTIFD_HELLO_SIZE],
 size_t multifd_header_size(uint32_t page_size);
 
 struct multifd_packet {
-        bool sync;        /* what has come before it is older than what follows
-                           */
-        unsigned normal;  /* pages in the payload, in order of page[]         */
-        unsigned zero;    /* pages of zeros, behind them in page[]            */
+        bool sync;       /* what has come before it is older than what follows
+                          */
+        uint64_t number; /* in the order in which QEMU sent them, about       */
+        unsigned normal; /* pages in the payload, in order of page[]         */
+        unsigned zero;   /* pages of zeros, behind them in page[]            */
         uint32_t payload; /* bytes that follow the header                     */
         unsigned block;   /* if there are pages */
         const uint8_t *page; /* offsets, be64, in the header                  */
