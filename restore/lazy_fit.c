@@ -57,7 +57,8 @@ static bool watchable(pid_t pid, const char *path)
         struct statfs fs;
         char seen[4200];
 
-        snprintf(seen, sizeof seen, "/proc/%ld/root/%s", (long)pid, path);
+        snprintf(seen, sizeof seen, "/proc/%ld/%s/%s", (long)pid,
+                 path[0] == '/' ? "root" : "cwd", path);
         /* What cannot be looked at is left to QEMU. */
         if (statfs(seen, &fs) != 0)
                 return true;
