@@ -9,8 +9,11 @@
 #define BLOCK   "pc.ram"
 #define BLOCKSZ (64ULL << 20)
 
-static struct ram_block block = {.name = BLOCK, .size = BLOCKSZ};
-static const struct ram_blocks blocks = {.blocks = &block, .count = 1};
+static struct ram_block list[] = {
+        {.name = BLOCK, .size = BLOCKSZ},
+        {.name = "odd", .size = 0x1800},
+};
+static const struct ram_blocks blocks = {.blocks = list, .count = 2};
 
 static void put32(uint8_t *p, uint32_t v)
 {
@@ -127,6 +130,13 @@ static void what_is_wrong_is_refused(void **state)
                 if (parse(head, false, &p) != damages[i].status)
                         fail_msg("case %zu: not refused as it should be", i);
         }
+        make(head);
+        put32(head + 16, 0);
+        strcpy((char *)head + 64, "odd");
+        put64(head + 320, 0);
+        assert_int_equal(parse(head, false, &p), ERR_NONE);
+        put64(head + 320, 0x1000); /* half of it is behind the end */
+        assert_int_equal(parse(head, false, &p), ERR_CORRUPT);
         make(head);
         memset(head + 64, 'x', 256);
         assert_int_equal(parse(head, false, &p), ERR_CORRUPT);
