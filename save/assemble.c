@@ -11,7 +11,9 @@
 #include <string.h>
 
 #define STRAYS_MAX 64
-#define PAGES_MAX  (CHUNK_SIZE / TARGET_PAGE_MIN) /* of a chunk */
+/* What QEMU leaves for the pause of 300 ms is seldom more: places. */
+#define PREPARED_MAX 128
+#define PAGES_MAX    (CHUNK_SIZE / TARGET_PAGE_MIN) /* of a chunk */
 
 enum chunk_state {
         CHUNK_UNTOUCHED, /* no page went into a buffer                      */
@@ -92,6 +94,15 @@ bool assembler_new(struct writer *w, const struct ram_blocks *blocks,
 void assembler_expect_any_order(struct assembler *a)
 {
         a->any_order = true;
+}
+
+bool assembler_expect_haste(struct assembler *a, struct err *err)
+{
+        uint64_t chunks = a->first[a->blocks->count];
+
+        return patches_prepare(
+                a->patches,
+                chunks < PREPARED_MAX ? (uint32_t)chunks : PREPARED_MAX, err);
 }
 
 void assembler_free(struct assembler *a)

@@ -26,6 +26,8 @@ bool assembler_new(struct writer *w, const struct ram_blocks *blocks,
 /* Each page comes once and all come, in any order: a chunk that the sender
  * left in the middle is not written before it is whole. */
 void assembler_expect_any_order(struct assembler *a);
+/* Pages come again, and a guest stands still while the last of them do. */
+bool assembler_expect_haste(struct assembler *a, struct err *err);
 void assembler_free(struct assembler *a);
 
 void assembler_written(struct assembler *a, uint64_t tag, uint64_t data_offset,

@@ -263,11 +263,16 @@ static bool start_multifd(struct live *l, struct err *err)
 
 static bool start(struct live *l, struct err *err)
 {
+        const struct mode_vm vm = {
+                .disks = l->disks,
+                .run_state = l->verdict.before,
+                .accelerator = json_text(l->manifest, "accelerator") ?: "",
+        };
         json_auto_t *ignored = NULL;
         struct err failed = ERR_INIT;
 
-        TRY(mode_begin(l->q, l->options->live, &l->options->limits, l->disks,
-                       l->verdict.before, &l->mode, &l->verdict.former, err));
+        TRY(mode_begin(l->q, l->options->live, &l->options->limits, &vm,
+                       &l->mode, &l->verdict.former, err));
         if (l->mode == LIVE_PRECOPY)
                 TRY(passes_new(l->options->dirty_log, l->options->spool_dir,
                                &l->passes, err));

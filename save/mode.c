@@ -12,6 +12,8 @@
 #include "qemu/settings.h"
 
 #define DOWNTIME_MS 300
+/* From here on precopy is sound under TCG, too. */
+#define FORGETS_NOTHING 90000
 
 const char *mode_name(enum live_mode mode)
 {
@@ -177,41 +179,74 @@ static bool set_up_precopy(struct qmp *q, enum live_mode mode,
         return settings_apply(q, &s, former_out, err);
 }
 
+/* Up to 8.x QEMU forgets, under TCG, to watch the pages again that it has
+ * noted as written to: what the guest writes after that is lost.  With the
+ * guest stopped before RAM is looked through there is nothing to forget. */
+static bool forgets_writes(struct qmp *q, const char *accelerator)
+{
+        return strcmp(accelerator, "tcg") == 0 &&
+               qmp_version_number(q) < FORGETS_NOTHING;
+}
+
+static bool choose_precopy(struct qmp *q, enum live_mode wanted,
+                           const struct live_limits *limits,
+                           const struct mode_vm *vm, enum live_mode *mode_out,
+                           json_t **former_out, struct err *err)
+{
+        *mode_out = LIVE_PRECOPY;
+        if (!forgets_writes(q, vm->accelerator))
+                return set_up_precopy(q, LIVE_PRECOPY, limits, former_out, err);
+        if (wanted == LIVE_PRECOPY)
+                return err_set(err, ERR_UNSUPPORTED,
+                               "no precopy: under TCG, QEMU %s loses what the "
+                               "guest writes meanwhile (9.0 and later, and "
+                               "KVM, do not); without --live the guest stands "
+                               "still and nothing is lost",
+                               qmp_version(q));
+        log_note("no precopy either: under TCG, QEMU %s loses what the guest "
+                 "writes meanwhile; it is stopped",
+                 qmp_version(q));
+        *mode_out = LIVE_NO;
+        return set_up_precopy(q, LIVE_NO, limits, former_out, err);
+}
+
 static bool choose_live(struct qmp *q, enum live_mode wanted,
-                        const struct live_limits *limits, const json_t *disks,
-                        enum live_mode *mode_out, json_t **former_out,
-                        struct err *err)
+                        const struct live_limits *limits,
+                        const struct mode_vm *vm, enum live_mode *mode_out,
+                        json_t **former_out, struct err *err)
 {
         struct reason why = {""};
         bool done;
 
-        TRY(try_snapshot(q, limits, disks, &done, former_out, &why, err));
-        *mode_out = done ? LIVE_SNAPSHOT : LIVE_PRECOPY;
+        TRY(try_snapshot(q, limits, vm->disks, &done, former_out, &why, err));
+        *mode_out = LIVE_SNAPSHOT;
         if (done)
                 return true;
         if (wanted == LIVE_SNAPSHOT)
                 return err_set(err, ERR_UNSUPPORTED,
                                "no background snapshot: %s", why.text);
         log_note("no background snapshot, precopy instead: %s", why.text);
-        return set_up_precopy(q, LIVE_PRECOPY, limits, former_out, err);
+        return choose_precopy(q, wanted, limits, vm, mode_out, former_out, err);
 }
 
 bool mode_begin(struct qmp *q, enum live_mode wanted,
-                const struct live_limits *limits, const json_t *disks,
-                const char *run_state, enum live_mode *mode_out,
-                json_t **former_out, struct err *err)
+                const struct live_limits *limits, const struct mode_vm *vm,
+                enum live_mode *mode_out, json_t **former_out, struct err *err)
 {
-        *mode_out = wanted;
-        if (wanted != LIVE_NO && strcmp(run_state, "running") != 0) {
-                if (wanted == LIVE_SNAPSHOT)
-                        return err_set(err, ERR_UNSUPPORTED,
-                                       "no background snapshot: the VM is %s",
-                                       run_state);
+        bool runs = strcmp(vm->run_state, "running") == 0;
+
+        *mode_out = LIVE_NO;
+        if (wanted == LIVE_SNAPSHOT && !runs)
+                return err_set(err, ERR_UNSUPPORTED,
+                               "no background snapshot: the VM is %s",
+                               vm->run_state);
+        if (wanted != LIVE_NO && !runs)
                 log_note("the VM is %s: there is nothing to keep running",
-                         run_state);
-                *mode_out = LIVE_NO;
-        }
-        if (*mode_out == LIVE_NO || *mode_out == LIVE_PRECOPY)
-                return set_up_precopy(q, *mode_out, limits, former_out, err);
-        return choose_live(q, wanted, limits, disks, mode_out, former_out, err);
+                         vm->run_state);
+        if (wanted == LIVE_NO || !runs)
+                return set_up_precopy(q, LIVE_NO, limits, former_out, err);
+        if (wanted == LIVE_PRECOPY)
+                return choose_precopy(q, wanted, limits, vm, mode_out,
+                                      former_out, err);
+        return choose_live(q, wanted, limits, vm, mode_out, former_out, err);
 }

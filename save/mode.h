@@ -28,13 +28,17 @@ const char *mode_name(enum live_mode mode);
 /* NULL, "", "precopy", "background-snapshot": what an option says. */
 enum live_mode mode_parse(const char *word);
 
+struct mode_vm {
+        const json_t *disks;     /* as qemu/disks.h made them                */
+        const char *run_state;   /* before the save                          */
+        const char *accelerator; /* "tcg", "kvm", ...                        */
+};
+
 /* Chooses, says why if that is not what QEMU does best, and sets QEMU up for
- * it.  disks: as qemu/disks.h made it; run_state: before the save.  A mode that
- * was demanded by name and cannot be had is ERR_UNSUPPORTED.  *former_out: what
- * settings_put_back needs. */
+ * it.  A mode that was demanded by name and cannot be had is ERR_UNSUPPORTED.
+ * *former_out: what settings_put_back needs. */
 bool mode_begin(struct qmp *q, enum live_mode wanted,
-                const struct live_limits *limits, const json_t *disks,
-                const char *run_state, enum live_mode *mode_out,
-                json_t **former_out, struct err *err);
+                const struct live_limits *limits, const struct mode_vm *vm,
+                enum live_mode *mode_out, json_t **former_out, struct err *err);
 
 #endif

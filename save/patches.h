@@ -18,6 +18,9 @@ struct patches;
 bool patches_new(const char *dir, struct patches **out, struct err *err);
 void patches_free(struct patches *p); /* NULL is fine */
 
+/* Makes room for that many places at once: the first pages into a new one cost
+ * ten times what later ones do, and a guest may stand still for them. */
+bool patches_prepare(struct patches *p, uint32_t places, struct err *err);
 /* A new place, of undefined content. */
 uint32_t patches_place(struct patches *p);
 bool patches_write(struct patches *p, uint32_t place, size_t at,
