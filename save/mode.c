@@ -12,6 +12,9 @@
 #include "qemu/settings.h"
 
 #define DOWNTIME_MS 300
+/* From here on a background snapshot that is broken off leaves no guest that
+ * waits for ever to write to a page. 7.2 does; between the two is untried. */
+#define UNPROTECTS 100000
 /* From here on precopy is sound under TCG, too. */
 #define FORGETS_NOTHING 90000
 
@@ -106,6 +109,14 @@ static bool find_obstacle(struct qmp *q, const json_t *disks, bool *found,
                 snprintf(why->text, sizeof why->text,
                          "QEMU %s has no background-snapshot (6.0 and later "
                          "have)",
+                         qmp_version(q));
+                return true;
+        }
+        if (qmp_version_number(q) < UNPROTECTS) {
+                snprintf(why->text, sizeof why->text,
+                         "QEMU %s freezes the guest for good if a background "
+                         "snapshot is broken off, as it would be if this "
+                         "process were killed (10.0 and later do not)",
                          qmp_version(q));
                 return true;
         }
