@@ -82,6 +82,26 @@ cmp to.ram again.ram || fail "what is restored differs"
 stop "$pid"
 rm -f vm.stasis
 
+say "while the guest runs on, which writes to each page"
+source_vm
+target "${machine[@]}" -S
+if tee_save --live=precopy; then
+        is_state vm postmigrate || fail "the source is $(run_state vm)"
+        is_state to paused || fail "the target is $(run_state to)"
+        recover vm.stasis
+        ram_of to
+        ram_of vm
+        cmp vm.ram to.ram || fail "source and target differ"
+        cmp -i 1048576 to.ram recovered/ram/pc.ram ||
+                fail "target and file differ"
+else
+        grep -q 'no precopy: under TCG' err || fail "--live --tee: $(cat err)"
+        say "  (not with this QEMU)"
+        unharmed "--live --tee refused"
+fi
+stop $source $target
+rm -f vm.stasis
+
 say "the target runs by itself; the source ends with --quit"
 source_vm
 target "${machine[@]}"
@@ -149,6 +169,9 @@ stalled() {
 
 say "the target dies in mid-stream"
 stalled
+peak=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' /proc/$saver/status)
+say "  memory: $peak KiB"
+[ "$peak" -lt 48000 ] || fail "$peak KiB of memory for a target that waits"
 stop $target
 wait $saver
 [ $? = 1 ] || fail "exit status, $(cat err)"
