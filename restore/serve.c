@@ -459,17 +459,24 @@ static bool serve(struct server *s, struct err *err)
         }
 }
 
+/* The target is not to wait for what will not come. */
+static void break_off(struct server *s)
+{
+        shutdown(s->fd, SHUT_RDWR);
+        if (s->err.os != EPIPE && s->err.os != ECONNRESET)
+                return;
+        err_clear(&s->err);
+        closed(&s->err);
+}
+
 static void *run(void *arg)
 {
         struct server *s = arg;
         uint64_t one = 1;
         ssize_t n;
 
-        if (!serve(s, &s->err) &&
-            (s->err.os == EPIPE || s->err.os == ECONNRESET)) {
-                err_clear(&s->err);
-                closed(&s->err);
-        }
+        if (!serve(s, &s->err))
+                break_off(s);
         n = write(s->over, &one, sizeof one);
         (void)n;
         return NULL;
