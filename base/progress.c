@@ -113,6 +113,13 @@ void progress_pause(struct progress *p)
         }
 }
 
+void progress_hide(struct progress *p)
+{
+        progress_pause(p);
+        if (p)
+                p->terminal = false;
+}
+
 static void end_phase(struct progress *p)
 {
         if (p->phase[0])

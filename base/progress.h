@@ -30,6 +30,9 @@ bool progress_add(struct progress *p, uint64_t bytes, struct err *err);
 /* Erases the display so that a message can be printed. */
 void progress_pause(struct progress *p);
 
+/* The terminal is somebody else's from now on: a guest's console. */
+void progress_hide(struct progress *p);
+
 /* Installs the handlers (without SA_RESTART, so that waits are interrupted);
  * ignores SIGPIPE. */
 void progress_catch_signals(void);

@@ -326,7 +326,10 @@ static bool let_go(struct lazy *l, const struct lazy_options *o,
         l->loaded = true;
         target_leave(l->target);
         report->loaded_seconds = seconds_now() - l->begun;
-        progress_pause(l->progress);
+        if (o->foreground)
+                progress_hide(l->progress);
+        else
+                progress_pause(l->progress);
         if (o->loaded)
                 o->loaded(o->arg, state, l->pid, l->stream_bytes,
                           report->loaded_seconds);
