@@ -31,7 +31,7 @@ for target in $(grep -oE '^ +make [^#]*|`make [^`]*`' README.md | tr -d '`' |
                 say "README.md: make has no target $target"
 done
 
-commands=$("$STASIS" --help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
+commands=$("$STASIS" --help | sed -n '/^commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p')
 [ -n "$commands" ] || say "no commands"
 for command in $commands; do
         grep -q "^\\.BR* $command\\b" spec/man/stasis.1.in ||

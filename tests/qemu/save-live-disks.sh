@@ -49,13 +49,15 @@ linux cloud fs=vda:80 count=vdb busy
 start vm "${options[@]}" "${guest[@]}"
 source=$pid
 wait_for vm.serial '^fs vda 3$' 120
-wait_for vm.serial '^count vdb 3$' 60
+wait_for vm.serial "^count vdb 9$" 60
 
 gaps > gaps.log &
 watcher=$!
 started+=($watcher)
 for round in 1 2; do
+        # Slow enough that much is written between its beginning and the cut.
         try "save $round" "$STASIS" save --qmp vm.qmp --live --disks=overlay \
+                --bandwidth 64M \
                 --force --json vm.stasis > report 2> said
         say "round $round: $(grep 'saved live' said)"
         grep -q 'disk d. can be written to' said || [ "$(qmp vm query-version \
