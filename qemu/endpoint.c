@@ -235,16 +235,22 @@ void endpoint_free(struct endpoint *e)
         free(e);
 }
 
+/* Who listens, and how long for a byte (negative: for ever). */
+struct ear {
+        int fd, timeout_ms;
+        bool steadfast; /* a signal does not end it */
+};
+
 /* Waits for a byte or the end; *came_out: there is one. */
-static bool await(int fd, int timeout_ms, bool *came_out, struct err *err)
+static bool await(const struct ear *ear, bool *came_out, struct err *err)
 {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
+        struct pollfd p = {.fd = ear->fd, .events = POLLIN};
         int n;
 
         do {
-                if (progress_cancelled(err))
+                if (!ear->steadfast && progress_cancelled(err))
                         return false;
-                n = poll(&p, 1, timeout_ms);
+                n = poll(&p, 1, ear->timeout_ms);
         } while (n < 0 && errno == EINTR);
         if (n < 0)
                 return err_os(err, errno, "poll");
@@ -253,7 +259,7 @@ static bool await(int fd, int timeout_ms, bool *came_out, struct err *err)
 }
 
 /* len bytes, or fewer at the end. */
-static bool read_some(int fd, int timeout_ms, uint8_t *bytes, size_t len,
+static bool read_some(const struct ear *ear, uint8_t *bytes, size_t len,
                       size_t *got_out, struct err *err)
 {
         size_t got = 0;
@@ -263,12 +269,12 @@ static bool read_some(int fd, int timeout_ms, uint8_t *bytes, size_t len,
                 bool came = false;
                 size_t n;
 
-                TRY(await(fd, timeout_ms, &came, err));
+                TRY(await(ear, &came, err));
                 if (!came)
                         return err_set(err, ERR_QEMU,
                                        "the destination does not answer");
                 /* A destination that dies resets the connection. */
-                if (!io_read_some(fd, bytes + got, len - got, &n,
+                if (!io_read_some(ear->fd, bytes + got, len - got, &n,
                                   "the destination", &reset)) {
                         if (reset.os != ECONNRESET) {
                                 *err = reset;
@@ -290,7 +296,7 @@ struct message {
 };
 
 /* *came_out = false: the return path has ended. */
-static bool next_message(int fd, int timeout_ms, struct message *m,
+static bool next_message(const struct ear *ear, struct message *m,
                          bool *came_out, struct err *err)
 {
         uint8_t head[4];
@@ -298,13 +304,13 @@ static bool next_message(int fd, int timeout_ms, struct message *m,
         size_t got;
 
         *came_out = false;
-        TRY(read_some(fd, timeout_ms, head, sizeof head, &got, err));
+        TRY(read_some(ear, head, sizeof head, &got, err));
         if (got < sizeof head)
                 return true;
         cursor_init(&c, head, sizeof head, 0, "return path", err);
         TRY(cursor_u16be(&c, "type", &m->type));
         TRY(cursor_u16be(&c, "length", &m->len));
-        TRY(read_some(fd, timeout_ms, m->bytes, m->len, &got, err));
+        TRY(read_some(ear, m->bytes, m->len, &got, err));
         *came_out = got == m->len;
         return true;
 }
@@ -319,7 +325,7 @@ static bool message_value(const struct message *m, const char *what,
 }
 
 /* until: NULL, or the answer that is enough. */
-static bool hear(int fd, int timeout_ms, const uint32_t *until,
+static bool hear(const struct ear *ear, const uint32_t *until,
                  enum verdict *out, struct err *err)
 {
         struct message m;
@@ -328,7 +334,7 @@ static bool hear(int fd, int timeout_ms, const uint32_t *until,
 
         *out = VERDICT_NONE;
         for (;;) {
-                TRY(next_message(fd, timeout_ms, &m, &came, err));
+                TRY(next_message(ear, &m, &came, err));
                 if (!came)
                         return true;
                 if (m.type == RETURN_PATH_SHUT) {
@@ -349,7 +355,18 @@ static bool hear(int fd, int timeout_ms, const uint32_t *until,
 bool endpoint_verdict(int fd, int timeout_ms, enum verdict *out,
                       struct err *err)
 {
-        return hear(fd, timeout_ms, NULL, out, err);
+        struct ear ear = {.fd = fd, .timeout_ms = timeout_ms};
+
+        return hear(&ear, NULL, out, err);
+}
+
+bool endpoint_last_verdict(int fd, int timeout_ms, enum verdict *out,
+                           struct err *err)
+{
+        struct ear ear = {
+                .fd = fd, .timeout_ms = timeout_ms, .steadfast = true};
+
+        return hear(&ear, NULL, out, err);
 }
 
 void endpoint_ping(uint32_t token, uint8_t out[ENDPOINT_PING_SIZE])
@@ -366,5 +383,7 @@ void endpoint_ping(uint32_t token, uint8_t out[ENDPOINT_PING_SIZE])
 bool endpoint_pong(int fd, uint32_t token, int timeout_ms, enum verdict *out,
                    struct err *err)
 {
-        return hear(fd, timeout_ms, &token, out, err);
+        struct ear ear = {.fd = fd, .timeout_ms = timeout_ms};
+
+        return hear(&ear, &token, out, err);
 }

@@ -43,6 +43,9 @@ enum verdict {
  * byte (negative: for ever). */
 bool endpoint_verdict(int fd, int timeout_ms, enum verdict *out,
                       struct err *err);
+/* The same when there is no way back any more: no signal ends it. */
+bool endpoint_last_verdict(int fd, int timeout_ms, enum verdict *out,
+                           struct err *err);
 /* A PING command, to be put between items of the stream. */
 #define ENDPOINT_PING_SIZE 9
 void endpoint_ping(uint32_t token, uint8_t out[ENDPOINT_PING_SIZE]);

@@ -29,6 +29,7 @@ struct tee {
         struct endpoint *endpoint;
         uint64_t sent;
         bool answered;
+        bool going; /* there is no way back */
         uint8_t *kept;
         size_t kept_len;
 };
@@ -95,7 +96,7 @@ static bool await_room(struct tee *t, time_t deadline, struct err *err)
 {
         struct pollfd p = {.fd = endpoint_fd(t->endpoint), .events = POLLOUT};
 
-        if (progress_cancelled(err))
+        if (!t->going && progress_cancelled(err))
                 return false;
         if (poll(&p, 1, 1000) < 0 && errno != EINTR)
                 return err_os(err, errno, "poll");
@@ -178,8 +179,10 @@ bool tee_go(struct tee *t, struct err *err)
         enum verdict v;
         bool ok;
 
+        t->going = true;
         ok = push(t, t->kept, t->kept_len, err) &&
-             endpoint_verdict(endpoint_fd(t->endpoint), ANSWER_MS, &v, err);
+             endpoint_last_verdict(endpoint_fd(t->endpoint), ANSWER_MS, &v,
+                                   err);
         if (ok && v != VERDICT_LOADED)
                 ok = broken(t, err);
         ok = ok && endpoint_end(t->endpoint, err);

@@ -212,9 +212,10 @@ if command -v gcc > /dev/null; then
 static int synced;
 static void stall(const char *where)
 {
-        if (strcmp(getenv("STALL"), where) == 0)
-                for (write(2, "stalled\n", 8);;)
-                        pause();
+        if (strcmp(getenv("STALL"), where) == 0) {
+                write(2, "stalled\n", 8);
+                pause();
+        }
 }
 int fsync(int fd)
 {
@@ -235,8 +236,8 @@ ssize_t send(int fd, const void *p, size_t len, int flags)
 C
         try gcc gcc -shared -fPIC -o stall.so stall.c -ldl 2> gcc.err
 
-        # killed_at WHERE
-        killed_at() {
+        # signalled_at WHERE SIGNAL [dead]: sets status.  dead: the target is, then.
+        signalled_at() {
                 target "${machine[@]}"
                 STALL=$1 LD_PRELOAD=$PWD/stall.so "$STASIS" save --qmp vm.qmp \
                         --tee "unix:$PWD/in.sock" vm.stasis 2> err < /dev/null &
@@ -245,16 +246,36 @@ C
                 wait_for err stalled 60
                 sleep 1
                 [ ! -s to.serial ] || fail "$1: two might run"
-                kill -9 $saver
+                [ -z "${3:-}" ] || stop $target
+                kill "-$2" $saver
                 wait $saver 2> /dev/null
+                status=$?
         }
         say "stasis is killed when the target has said that it is ready"
-        killed_at ready
+        signalled_at ready KILL
         unharmed "killed when ready"
         say "stasis is killed when the source has given the VM up"
-        killed_at confirmed
+        signalled_at confirmed KILL
         within 20 gone $target || fail "the target has not ended"
         [ ! -s to.serial ] || fail "the target ran"
+        is_state vm postmigrate || fail "the source is $(run_state vm)"
+        try verify "$STASIS" verify vm.stasis
+        rm -f vm.stasis
+        qmp vm cont > /dev/null
+        within 2 runs vm || fail "the source cannot be continued"
+        say "a signal then comes too late"
+        signalled_at confirmed TERM
+        [ $status = 0 ] || fail "status $status: $(cat err)"
+        within 5 runs to || fail "the target is $(run_state to)"
+        is_state vm postmigrate || fail "two run"
+        stop $target
+        rm -f vm.stasis
+        qmp vm cont > /dev/null
+        say "the target dies when the source has given the VM up"
+        signalled_at confirmed TERM dead
+        [ $status = 1 ] || fail "status $status: $(cat err)"
+        grep -q 'feeding the target: .*ended' err || fail "not told: $(cat err)"
+        grep -q 'the VM stands still here' err || fail "not told: $(cat err)"
         is_state vm postmigrate || fail "the source is $(run_state vm)"
         try verify "$STASIS" verify vm.stasis
         rm -f vm.stasis
