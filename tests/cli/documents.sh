@@ -54,14 +54,14 @@ done
 # Examples in pages and README are of options that there are.
 for file in README.md spec/man/*.in; do
         sed 's/\\-/-/g; s/\\fR//g' "$file" |
-                grep -oE 'stasis (save|restore|import|info|list|verify) [^|;>`]*' |
+                grep -oE 'stasis (save|restore|import|info|list|verify|dirty-log) [^|;>`]*' |
         while read -r _ command rest; do
                 for word in ${rest%% -- *}; do
                         case $word in
                         --) break ;;
                         --[a-z]*)
                                 "$STASIS" "$command" --help |
-                                        grep -qE -- "^  ${word%%=*}( |$)" ||
+                                        grep -qE -- "^  ${word%%=*}( |\[|$)" ||
                                         echo "$file: $command has no $word" ;;
                         esac
                 done
