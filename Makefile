@@ -173,6 +173,10 @@ bench-micro: $(MICRO)
 bench-growth: build-tests
 	@STASIS=$(abspath $(PROGRAM)) TOOLS=$(abspath $(BUILD)/tests/tool) bench/growth.sh
 
+# How soon a guest runs that is restored lazily, at several sizes.
+bench-lazy: build-tests guest
+	@$(TEST_ENV) bench/lazy.py $(SIZES)
+
 # Every real-QEMU test with each QEMU of Debian's suites.
 check-versions: build-tests guest
 	@tests/versions.sh fetch $(CACHE)/qemu-versions
@@ -237,7 +241,7 @@ clean:
 
 .SECONDARY:
 .PHONY: all man check check-now check-unit check-cli check-quick check-qemu \
-	bench bench-micro bench-growth fuzz fuzz-now check-faults check-long check-versions check-matrix check-asan check-tsan check-valgrind demo \
+	bench bench-micro bench-growth bench-lazy fuzz fuzz-now check-faults check-long check-versions check-matrix check-asan check-tsan check-valgrind demo \
 	demo-now deps guest build-tests install format clean FORCE
 FORCE:
 
