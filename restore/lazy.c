@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "restore/lazy.h"
+#include "restore/lazy_private.h"
 
 #include "base/cleanup.h"
 #include "base/io.h"
@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 
 #define STREAM_NAME "stasis-lazy"
@@ -28,31 +27,7 @@
 /* For QEMU to see that its source is gone, and to answer. */
 #define LOST_SECONDS 5
 
-struct lazy {
-        struct qmp *q;
-        struct target *target; /* NULL: resumed */
-        const struct devices *devices;
-        pid_t pid;
-        struct progress *progress;
-        double begun;
-        struct session *session;
-        bool foreground;
-        int signal; /* passed on; 0: none came */
-        int fd;     /* of the stream */
-        char (*dir_names)[512];
-        const char **dirs;
-        uint64_t *sizes, *host_pages;
-        struct places *places;
-        struct layout layout;
-        struct return_path *back;
-        struct server *server;
-        struct working_set first, record;
-        uint64_t stream_bytes;
-        bool loaded;
-        uint64_t shown; /* bytes told to progress */
-};
-
-static double seconds_now(void)
+double lazy_now(void)
 {
         struct timespec t;
 
@@ -62,14 +37,14 @@ static double seconds_now(void)
 
 /* ---- what is needed of the snapshot -------------------------------------- */
 
-static const char *snapshot_id(const struct reader *r)
+const char *lazy_id(const struct reader *r)
 {
         const char *id = json_text(reader_manifest(r), "id");
 
         return id ? id : "";
 }
 
-static bool name_blocks(struct lazy *l, struct err *err)
+bool lazy_name_blocks(struct lazy *l, struct err *err)
 {
         const struct ram_blocks *ram = &l->devices->ram;
 
@@ -86,7 +61,7 @@ static bool name_blocks(struct lazy *l, struct err *err)
         return true;
 }
 
-static bool lay_out(struct lazy *l, struct reader *r, struct err *err)
+bool lazy_lay_out(struct lazy *l, struct reader *r, struct err *err)
 {
         const struct ram_blocks *ram = &l->devices->ram;
 
@@ -109,8 +84,8 @@ static bool lay_out(struct lazy *l, struct reader *r, struct err *err)
         return true;
 }
 
-static bool make_server(struct lazy *l, unsigned threads, bool record,
-                        struct err *err)
+bool lazy_make_server(struct lazy *l, unsigned threads, bool record,
+                      struct err *err)
 {
         struct serve_options o = {
                 .layout = &l->layout,
@@ -129,7 +104,7 @@ static bool make_server(struct lazy *l, unsigned threads, bool record,
         return server_new(l->fd, "the target", &o, &l->server, err);
 }
 
-static void lazy_fini(struct lazy *l)
+void lazy_fini(struct lazy *l)
 {
         server_free(l->server);
         return_path_free(l->back);
@@ -192,13 +167,13 @@ static bool ask_status(struct lazy *l, int timeout_ms, char status[32])
 /* Everything has been sent: QEMU says that it has it. */
 static bool await_completed(struct lazy *l, struct err *err)
 {
-        double deadline = seconds_now() + END_SECONDS;
+        double deadline = lazy_now() + END_SECONDS;
         struct timespec pause = {.tv_nsec = 2 * 1000000};
         char status[32] = "";
 
         /* There is nothing left to be interrupted. */
         qmp_steadfast(l->q, true);
-        while (seconds_now() < deadline) {
+        while (lazy_now() < deadline) {
                 ask_status(l, 1000, status);
                 if (strcmp(status, "completed") == 0)
                         return true;
@@ -225,7 +200,7 @@ static bool serve_all(struct lazy *l, struct err *err)
 /* The guest has run, and lacks pages: what is left to do. */
 static void say_lost(struct lazy *l)
 {
-        double deadline = seconds_now() + LOST_SECONDS;
+        double deadline = lazy_now() + LOST_SECONDS;
         struct timespec pause = {.tv_nsec = 20 * 1000000};
         struct serve_counts c;
         char status[32] = "";
@@ -233,7 +208,7 @@ static void say_lost(struct lazy *l)
         qmp_steadfast(l->q, true);
         server_stop(l->server);
         server_counts(l->server, &c);
-        while (seconds_now() < deadline && ask_status(l, 500, status) &&
+        while (lazy_now() < deadline && ask_status(l, 500, status) &&
                strcmp(status, "postcopy-active") == 0)
                 nanosleep(&pause, NULL);
         progress_pause(l->progress);
@@ -252,14 +227,26 @@ static void say_lost(struct lazy *l)
                  "as they were when it was saved");
 }
 
-static bool finish(struct lazy *l, struct lazy_report *report, struct err *err)
+/* The next migration of this VM is not to find what this one needed. */
+static void tidy_up(struct lazy *l)
+{
+        struct err ignored = ERR_INIT;
+
+        qmp_command(l->q, "migrate-set-capabilities",
+                    json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability",
+                              "postcopy-ram", "state", 0),
+                    NULL, NULL, &ignored);
+        session_end(l->session);
+}
+
+bool lazy_finish(struct lazy *l, struct lazy_report *report, struct err *err)
 {
         bool ok = serve_all(l, err);
 
         server_counts(l->server, &report->counts);
-        report->resident_seconds = seconds_now() - l->begun;
+        report->resident_seconds = lazy_now() - l->begun;
         if (ok) {
-                session_end(l->session);
+                tidy_up(l);
                 return true;
         }
         server_stop(l->server);
@@ -325,7 +312,7 @@ static bool let_go(struct lazy *l, const struct lazy_options *o,
         TRY(target_go(l->target, o->run, state, err));
         l->loaded = true;
         target_leave(l->target);
-        report->loaded_seconds = seconds_now() - l->begun;
+        report->loaded_seconds = lazy_now() - l->begun;
         if (o->foreground)
                 progress_hide(l->progress);
         else
@@ -347,7 +334,7 @@ static bool start(struct lazy *l, const struct lazy_options *o, struct err *err)
         TRY(qmp_command(l->q, "migrate-incoming",
                         json_pack("{s:s}", "uri", "fd:" STREAM_NAME), NULL,
                         NULL, err));
-        TRY(make_server(l, o->threads, o->record, err));
+        TRY(lazy_make_server(l, o->threads, o->record, err));
         server_counts(l->server, &c);
         progress_phase(l->progress, "RAM resident", c.content_bytes);
         TRY(send_opening(l, err));
@@ -364,8 +351,8 @@ static void read_hints(struct lazy *l, const struct lazy_options *o)
 
         if (!path || o->record)
                 return;
-        if (working_set_read(&l->first, &l->layout, path,
-                             snapshot_id(o->reader), &failed))
+        if (working_set_read(&l->first, &l->layout, path, lazy_id(o->reader),
+                             &failed))
                 return;
         log_warn("not heeded: %s", err_line(&failed, line, sizeof line));
         working_set_fini(&l->first);
@@ -380,7 +367,7 @@ static void write_hints(struct lazy *l, const struct lazy_options *o)
         if (!o->record)
                 return;
         if (path && working_set_write(&l->record, &l->layout, path,
-                                      snapshot_id(o->reader), &failed))
+                                      lazy_id(o->reader), &failed))
                 log_note("%s: %zu pages", path, l->record.count);
         else
                 log_warn("the working set was not written: %s",
@@ -422,13 +409,13 @@ static bool load(struct lazy *l, const struct lazy_options *o,
                  enum lazy_outcome *outcome, char why[600],
                  struct lazy_report *report, struct err *err)
 {
-        TRY(name_blocks(l, err));
+        TRY(lazy_name_blocks(l, err));
         TRY(fits(l, o, why, err));
         if (why[0]) {
                 *outcome = LAZY_REFUSED;
                 return true;
         }
-        TRY(lay_out(l, o->reader, err));
+        TRY(lazy_lay_out(l, o->reader, err));
         read_hints(l, o);
         if (!start(l, o, err)) {
                 if (spoiled(l, outcome, why, err))
@@ -443,7 +430,7 @@ static bool load(struct lazy *l, const struct lazy_options *o,
                 return false;
         }
         *outcome = LAZY_RESIDENT;
-        TRY(finish(l, report, err));
+        TRY(lazy_finish(l, report, err));
         write_hints(l, o);
         return true;
 }
@@ -469,143 +456,5 @@ bool lazy_load(struct target *t, const struct lazy_options *options,
         why[0] = '\0';
         ok = load(&l, options, outcome, why, report, err);
         lazy_fini(&l);
-        return ok;
-}
-
-/* ---- going on after a server's death ------------------------------------- */
-
-static bool connect_to(const char *path, int *fd_out, struct err *err)
-{
-        struct sockaddr_un a = {.sun_family = AF_UNIX};
-        CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        if (strlen(path) >= sizeof a.sun_path)
-                return err_set(err, ERR_USAGE, "the socket's path is too long");
-        strcpy(a.sun_path, path);
-        if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) != 0) {
-                err_in_file(err, path);
-                return err_os(err, errno, "cannot connect");
-        }
-        *fd_out = steal_fd(&fd);
-        return true;
-}
-
-/* QEMU may need a moment to see that its source is gone. */
-static bool recover(struct lazy *l, struct err *err)
-{
-        double deadline = seconds_now() + LOST_SECONDS;
-        struct timespec pause = {.tv_nsec = 50 * 1000000};
-        const char *path = session_socket(l->session);
-        char uri[256];
-
-        snprintf(uri, sizeof uri, "unix:%s", path);
-        for (;;) {
-                struct err refused = ERR_INIT;
-                struct qmp_error qerr = {0};
-
-                if (qmp_urgent(l->q, "migrate-recover",
-                               json_pack("{s:s}", "uri", uri), &qerr, &refused))
-                        return connect_to(path, &l->fd, err);
-                if (!qerr.class[0] || seconds_now() > deadline) {
-                        *err = refused;
-                        return false;
-                }
-                if (progress_cancelled(err))
-                        return false;
-                nanosleep(&pause, NULL);
-        }
-}
-
-static bool next_message(struct lazy *l, enum return_type want,
-                         struct return_message *m, struct err *err)
-{
-        do {
-                TRY(return_path_next(l->back, END_SECONDS * 1000, m, err));
-                if (m->type == RETURN_NONE || m->type == RETURN_ENDED)
-                        return err_set(err, ERR_QEMU,
-                                       m->type == RETURN_NONE
-                                               ? "QEMU does not answer"
-                                               : "QEMU closed the connection");
-        } while (m->type != want);
-        return true;
-}
-
-/* What the target has, block by block. */
-static bool ask_sent(struct lazy *l, struct err *err)
-{
-        const struct ram_blocks *ram = &l->devices->ram;
-
-        for (unsigned i = 0; i < ram->count; i++) {
-                uint8_t bytes[POSTCOPY_ASK_MAX];
-                struct return_message m;
-                uint64_t pages;
-                uint8_t *sent = server_sent(l->server, i, &pages);
-                struct emit e;
-
-                emit_init(&e, bytes, sizeof bytes);
-                postcopy_ask_bitmap(ram->blocks[i].name, &e);
-                TRY(io_write_all(l->fd, bytes, e.len, "the target", err));
-                TRY(next_message(l, RETURN_BITMAP, &m, err));
-                if (strcmp(m.block, ram->blocks[i].name) != 0)
-                        return err_set(err, ERR_QEMU,
-                                       "QEMU answers for another RAMBlock");
-                TRY(return_path_bits(l->back, END_SECONDS * 1000, sent, pages,
-                                     err));
-        }
-        return true;
-}
-
-static bool go_on(struct lazy *l, struct err *err)
-{
-        uint8_t bytes[POSTCOPY_RESUME_SIZE];
-        struct return_message m;
-        struct emit e;
-
-        emit_init(&e, bytes, sizeof bytes);
-        postcopy_resume(&e);
-        TRY(io_write_all(l->fd, bytes, e.len, "the target", err));
-        return next_message(l, RETURN_RESUMED, &m, err);
-}
-
-static bool resume(struct lazy *l, struct reader *r, unsigned threads,
-                   struct lazy_report *report, struct err *err)
-{
-        struct serve_counts c;
-
-        TRY(name_blocks(l, err));
-        TRY(session_host_pages(l->session, l->host_pages, l->devices->ram.count,
-                               err));
-        TRY(lay_out(l, r, err));
-        TRY(session_adopt(l->session, &l->q, err));
-        TRY(recover(l, err));
-        TRY(make_server(l, threads, false, err));
-        TRY(ask_sent(l, err));
-        TRY(go_on(l, err));
-        l->loaded = true;
-        server_counts(l->server, &c);
-        progress_phase(l->progress, "RAM resident", c.content_bytes);
-        TRY(server_start(l->server, err));
-        return finish(l, report, err);
-}
-
-bool lazy_resume(struct reader *reader, const struct state *saved, pid_t pid,
-                 unsigned threads, struct progress *progress,
-                 struct lazy_report *report, struct err *err)
-{
-        struct lazy l = {
-                .devices = &saved->devices,
-                .progress = progress,
-                .begun = seconds_now(),
-                .fd = -1,
-        };
-        bool ok;
-
-        *report = (struct lazy_report){0};
-        TRY(session_find(snapshot_id(reader), pid, &l.session, err));
-        l.pid = session_pid(l.session);
-        ok = resume(&l, reader, threads, report, err);
-        lazy_fini(&l);
-        qmp_close(l.q);
-        session_free(l.session);
         return ok;
 }

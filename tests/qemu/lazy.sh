@@ -21,6 +21,9 @@ lazily() {
         [ "$(qmp "$name" query-migrate "" status)" = completed ] ||
                 fail "the migration is not completed"
         [ -z "$(ls run/stasis)" ] || fail "left: $(ls run/stasis)"
+        qmp "$name" query-migrate-capabilities |
+                jq -e '.[] | select(.capability == "postcopy-ram").state | not' \
+                > /dev/null || fail "postcopy-ram is left on"
 }
 
 linux cloud
