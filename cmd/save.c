@@ -180,6 +180,10 @@ static bool choose_mode(const struct options *o, enum live_mode *out,
                                "sends each page once and never stops the guest "
                                "for long",
                                precopy_only);
+        if (o->dirty_log && o->multifd)
+                return err_set(err, ERR_USAGE,
+                               "--dirty-log: over several connections "
+                               "(--multifd) pages come in no order");
         if (*out == LIVE_ANY && precopy_only)
                 *out = LIVE_PRECOPY;
         return true;

@@ -275,7 +275,7 @@ static bool ram_start(void *arg, const struct ram_blocks *blocks,
                           &c->assembler, err));
         if (c->options->any_order)
                 assembler_expect_any_order(c->assembler);
-        if (c->options->passes)
+        if (c->options->haste)
                 TRY(assembler_expect_haste(c->assembler, err));
         return !c->options->channels ||
                channels_begin(c->options->channels, blocks,

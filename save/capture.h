@@ -36,6 +36,7 @@ struct capture_options {
          * sent all (QEMU waits for the verdict).  NULL: the stream ends where
          * the file ends. Fails when the sender failed. */
         bool (*quiet)(void *arg, bool *at_end, struct err *err);
+        bool haste;     /* assembler_expect_haste                            */
         bool any_order; /* assembler_expect_any_order                        */
         /* Called after each part of RAM, 50 ms of sending.  May be NULL. */
         bool (*part)(void *arg, struct err *err);

@@ -47,8 +47,12 @@ static bool heed_answer(struct inquiry *i, const json_t *answer,
         const char *desc =
                 json_string_value(json_object_get(answer, "error-desc"));
         const json_t *expected = json_object_get(answer, "expected-downtime");
+        const json_t *ram = json_object_get(answer, "ram");
         char shown[400];
 
+        if (ram)
+                i->syncs = (unsigned)json_integer_value(
+                        json_object_get(ram, "dirty-sync-count"));
         /* QEMU has a number without meaning, too, until it knows. */
         if (expected && json_number_value(expected) < EXPECTED_MAX_MS)
                 i->expected_seconds = json_number_value(expected) / 1000;

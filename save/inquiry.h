@@ -22,6 +22,7 @@ struct inquiry {
         double asked_at;         /* seconds                                  */
         bool wants_lift;         /* set by the caller                        */
         bool lifted;             /* QEMU may take any downtime now           */
+        unsigned syncs;          /* of RAM's dirty bitmap, as QEMU said last */
         double expected_seconds; /* of downtime, as QEMU said last; 0: never */
 };
 

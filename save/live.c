@@ -182,8 +182,12 @@ static bool part(void *arg, struct err *err)
         struct live *l = arg;
         unsigned most = most_passes(l);
 
-        if (l->passes && !l->inquiry.wants_lift &&
-            passes_count(l->passes) > most) {
+        /* Over several connections pages come in no order. */
+        unsigned passes =
+                l->passes ? passes_count(l->passes) : l->inquiry.syncs;
+
+        if (l->mode == LIVE_PRECOPY && !l->inquiry.wants_lift &&
+            passes > most) {
                 l->inquiry.wants_lift = true;
                 log_note("after %u passes the guest still writes to memory "
                          "faster than it is saved: it is stopped for the rest",
@@ -273,7 +277,7 @@ static bool start(struct live *l, struct err *err)
 
         TRY(mode_begin(l->q, l->options->live, &l->options->limits, &vm,
                        &l->mode, &l->verdict.former, err));
-        if (l->mode == LIVE_PRECOPY)
+        if (l->mode == LIVE_PRECOPY && !l->options->limits.channels)
                 TRY(passes_new(l->options->dirty_log, l->options->spool_dir,
                                &l->passes, err));
         if (l->options->limits.channels)
@@ -308,6 +312,7 @@ static bool capture(struct live *l, struct capture_report *report,
                 .complete = complete,
                 .arg = l,
                 .passes = l->passes,
+                .haste = precopy,
                 .tee = l->tee,
                 .channels = l->channels,
                 .progress = l->options->progress,

@@ -70,6 +70,8 @@ longest=$(sort -n gaps.log | tail -n 1)
 usual=$(sort -n gaps.log | awk '{ all[NR] = $1 } END { print all[int(NR * 0.9)] }')
 say "ticks came $usual ms apart, the longest gap was $longest ms," \
         "the last pause $(field stopped_seconds) s"
+# On a machine that does other things ticks are late by themselves.
+[ "$longest" -lt $((3 * usual + 1000)) ] || fail "the guest stood for $longest ms"
 qemu-img info -U --backing-chain disk1.qcow2 | grep -q stasis &&
         fail "disk1.qcow2 still has a temporary overlay"
 [ "$(ls -A | grep -c '^\.disk')" = 0 ] || fail "left over: $(ls -A)"
