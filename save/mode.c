@@ -240,6 +240,22 @@ static bool choose_live(struct qmp *q, enum live_mode wanted,
         return choose_precopy(q, wanted, limits, vm, mode_out, former_out, err);
 }
 
+/* Over several connections much of RAM has gone before QEMU first looks
+ * whether it may stop its guest: it passes over it again and again, as in
+ * precopy. */
+static bool check_channels(struct qmp *q, const struct live_limits *limits,
+                           const struct mode_vm *vm, struct err *err)
+{
+        if (!limits->channels || !forgets_writes(q, vm->accelerator) ||
+            strcmp(vm->run_state, "running") != 0)
+                return true;
+        return err_set(err, ERR_UNSUPPORTED,
+                       "no --multifd: under TCG, QEMU %s loses what a running "
+                       "guest writes meanwhile (9.0 and later, and KVM, do "
+                       "not)",
+                       qmp_version(q));
+}
+
 bool mode_begin(struct qmp *q, enum live_mode wanted,
                 const struct live_limits *limits, const struct mode_vm *vm,
                 enum live_mode *mode_out, json_t **former_out, struct err *err)
@@ -247,6 +263,7 @@ bool mode_begin(struct qmp *q, enum live_mode wanted,
         bool runs = strcmp(vm->run_state, "running") == 0;
 
         *mode_out = LIVE_NO;
+        TRY(check_channels(q, limits, vm, err));
         if (wanted == LIVE_SNAPSHOT && !runs)
                 return err_set(err, ERR_UNSUPPORTED,
                                "no background snapshot: the VM is %s",
