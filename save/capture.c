@@ -5,7 +5,6 @@
 #include "base/emit.h"
 #include "base/json.h"
 #include "base/limits.h"
-#include "base/text.h"
 #include "format/name.h"
 #include "format/writer.h"
 #include "qemu/channels.h"
@@ -13,13 +12,13 @@
 #include "qemu/stream.h"
 #include "qemu/stream_format.h"
 #include "qemu/unsent.h"
+#include "save/absent.h"
 #include "save/assemble.h"
 #include "save/block_spool.h"
 #include "save/held.h"
 #include "save/passes.h"
 #include "save/tee.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -453,31 +452,11 @@ static bool missing(void *arg, unsigned block, uint64_t offset, uint64_t len,
                     struct err *err)
 {
         struct capture *c = arg;
-        const struct ram_block *b = &c->blocks->blocks[block];
-        const char *why = unsent_reason(c->unsent, block);
-        json_t *absent = json_object_get(c->state, "absent");
-        json_t *range;
-        char shown[300];
 
-        text_escape(b->name, shown, sizeof shown);
-        if (!why) {
-                err_in_section(err, shown);
-                return err_set(err, ERR_CORRUPT,
-                               "0x%" PRIx64 " bytes at 0x%" PRIx64
-                               " were never sent%s",
-                               len, offset,
-                               stream_saw_multifd(c->stream)
-                                       ? ": the source used multifd, whose "
-                                         "pages are not in this stream; switch "
-                                         "the capability off"
-                                       : "");
-        }
-        range = json_pack("{s:s, s:I, s:I, s:s}", "block", b->name, "offset",
-                          (json_int_t)offset, "length", (json_int_t)len,
-                          "reason", why);
-        if (!range || json_array_append_new(absent, range) != 0)
-                return err_nomem(err);
-        return true;
+        return absent_add(json_object_get(c->state, "absent"),
+                          &c->blocks->blocks[block], offset, len,
+                          unsent_reason(c->unsent, block),
+                          stream_saw_multifd(c->stream), err);
 }
 
 static bool write_state(struct capture *c, struct err *err)
