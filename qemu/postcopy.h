@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * postcopy: what the source of a postcopy migration says beside RAM's pages,
- * and what the destination answers on the return path.
- * (spec/lazy-restore.md; QEMU 5.2 to 11.1)
+ * postcopy: what the source of a postcopy migration says beside RAM's pages;
+ * what is answered: qemu/return_path.h.  (spec/lazy-restore.md; QEMU 5.2 to
+ * 11.1)
  */
 #ifndef STASIS_QEMU_POSTCOPY_H
 #define STASIS_QEMU_POSTCOPY_H
 
 #include "base/emit.h"
-#include "base/err.h"
 #include "qemu/devices.h"
 
 /* The longest package that QEMU takes, bytes. */
@@ -35,42 +34,5 @@ size_t postcopy_end(const struct devices *d, struct emit *out);
 void postcopy_ask_bitmap(const char *block, struct emit *out);
 #define POSTCOPY_RESUME_SIZE 5
 void postcopy_resume(struct emit *out);
-
-/* ---- what comes back ----------------------------------------------------- */
-
-enum return_type {
-        RETURN_NONE = 0, /* nothing came in time                             */
-        RETURN_SHUT = 1,
-        RETURN_PONG = 2,
-        RETURN_REQUEST_BLOCK = 3, /* told as RETURN_REQUEST                  */
-        RETURN_REQUEST = 4,
-        RETURN_BITMAP = 5, /* to be followed by return_path_bits             */
-        RETURN_RESUMED = 6,
-        RETURN_SWITCHOVER = 7,
-        RETURN_ENDED = 256, /* the connection was closed                     */
-};
-
-struct return_message {
-        enum return_type type;
-        uint32_t value;  /* SHUT, PONG, RESUMED                              */
-        char block[256]; /* REQUEST, BITMAP: a RAMBlock's name, not escaped  */
-        uint64_t start;  /* REQUEST: bytes                                   */
-        uint32_t len;
-};
-
-struct return_path;
-
-/* fd: borrowed, a socket. */
-struct return_path *return_path_new(int fd); /* NULL: no memory */
-void return_path_free(struct return_path *r);
-/* The next message, waiting at most timeout_ms for its first byte.  Fails on
- * what is not a message (ERR_QEMU). */
-bool return_path_next(struct return_path *r, int timeout_ms,
-                      struct return_message *out, struct err *err);
-/* The bits behind RETURN_BITMAP: bit i % 8 of byte i / 8 is page i; bits has
- * room for postcopy_bits_size(pages). */
-size_t postcopy_bits_size(uint64_t pages);
-bool return_path_bits(struct return_path *r, int timeout_ms, uint8_t *bits,
-                      uint64_t pages, struct err *err);
 
 #endif

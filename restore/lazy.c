@@ -93,21 +93,18 @@ bool lazy_make_server(struct lazy *l, unsigned threads, bool record,
                 .threads = threads,
                 .first = &l->first,
                 .record = record ? &l->record : NULL,
+                .back = &l->back,
         };
 
         setsockopt(l->fd, SOL_SOCKET, SO_SNDBUF, &(int){SOCKET_BYTES},
                    sizeof(int));
-        l->back = return_path_new(l->fd);
-        if (!l->back)
-                return err_nomem(err);
-        o.back = l->back;
+        return_path_init(&l->back, l->fd);
         return server_new(l->fd, "the target", &o, &l->server, err);
 }
 
 void lazy_fini(struct lazy *l)
 {
         server_free(l->server);
-        return_path_free(l->back);
         if (l->fd >= 0)
                 close(l->fd);
         places_free(l->places);
@@ -339,7 +336,9 @@ static bool start(struct lazy *l, const struct lazy_options *o, struct err *err)
         progress_phase(l->progress, "RAM resident", c.content_bytes);
         TRY(send_opening(l, err));
         TRY(server_start(l->server, err));
-        return await_loaded(l, err);
+        TRY(await_loaded(l, err));
+        server_may_end(l->server);
+        return true;
 }
 
 /* Hints of an earlier restore, if there are any. */

@@ -21,7 +21,7 @@ struct lazy {
         uint64_t *sizes, *host_pages;
         struct places *places;
         struct layout layout;
-        struct return_path *back;
+        struct return_path back;
         struct server *server;
         struct working_set first, record;
         uint64_t stream_bytes;

@@ -63,7 +63,7 @@ static bool next_message(struct lazy *l, enum return_type want,
                          struct return_message *m, struct err *err)
 {
         do {
-                TRY(return_path_next(l->back, ANSWER_MS, m, err));
+                TRY(return_path_next(&l->back, ANSWER_MS, m, err));
                 if (m->type == RETURN_NONE || m->type == RETURN_ENDED)
                         return err_set(err, ERR_QEMU,
                                        m->type == RETURN_NONE
@@ -92,7 +92,7 @@ static bool ask_sent(struct lazy *l, struct err *err)
                 if (strcmp(m.block, ram->blocks[i].name) != 0)
                         return err_set(err, ERR_QEMU,
                                        "QEMU answers for another RAMBlock");
-                TRY(return_path_bits(l->back, ANSWER_MS, sent, pages, err));
+                TRY(return_path_bits(&l->back, ANSWER_MS, sent, pages, err));
         }
         return true;
 }
@@ -126,6 +126,7 @@ static bool resume(struct lazy *l, struct reader *r, unsigned threads,
         l->loaded = true;
         server_counts(l->server, &c);
         progress_phase(l->progress, "RAM resident", c.content_bytes);
+        server_may_end(l->server);
         TRY(server_start(l->server, err));
         return lazy_finish(l, report, err);
 }

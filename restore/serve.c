@@ -53,6 +53,7 @@ struct server {
         pthread_t thread;
         bool running;
         bool stop;       /* atomic */
+        bool may_end;    /* atomic */
         uint8_t **sent;  /* a bit a page */
         uint8_t **zero;  /* the same: known to be zero, and not sent */
         uint8_t **first; /* the same: of the working set; NULL: there is none */
@@ -452,7 +453,7 @@ static bool serve(struct server *s, struct err *err)
                 TRY(send_near(s, &worked, err));
                 if (!worked)
                         TRY(send_next(s, &worked, &ended, err));
-                if (ended)
+                if (ended && __atomic_load_n(&s->may_end, __ATOMIC_RELAXED))
                         return send_end(s, err);
                 if (!worked)
                         TRY(wait_for_news(s, err));
@@ -491,7 +492,7 @@ static uint8_t **new_tables(const struct server *s, bool units)
 
         for (unsigned i = 0; t && i < l->ram->count; i++) {
                 t[i] = calloc(units ? (size_t)unit_count(l, i) + 1
-                                    : postcopy_bits_size(pages_of(s, i)),
+                                    : return_path_bits_size(pages_of(s, i)),
                               1);
                 if (t[i])
                         continue;
@@ -642,15 +643,30 @@ bool server_result(struct server *s, struct err *err)
         return false;
 }
 
+static void wake(struct server *s)
+{
+        uint64_t one = 1;
+        ssize_t n = write(s->wake, &one, sizeof one);
+
+        (void)n; /* a counter that is full wakes, too */
+}
+
+void server_may_end(struct server *s)
+{
+        __atomic_store_n(&s->may_end, true, __ATOMIC_RELAXED);
+        wake(s);
+}
+
 void server_stop(struct server *s)
 {
         struct err ignored = ERR_INIT;
-        uint64_t one = 1;
 
         __atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
         shutdown(s->fd, SHUT_RDWR);
-        if (s->running && write(s->wake, &one, sizeof one) == sizeof one)
-                server_result(s, &ignored);
+        if (!s->running)
+                return;
+        wake(s);
+        server_result(s, &ignored);
 }
 
 void server_free(struct server *s)

@@ -12,6 +12,7 @@
 #define STASIS_RESTORE_SERVE_H
 
 #include "qemu/postcopy.h"
+#include "qemu/return_path.h"
 #include "restore/unit.h"
 #include "restore/working_set.h"
 
@@ -33,10 +34,14 @@ bool server_new(int fd, const char *name, const struct serve_options *options,
 void server_free(struct server *s); /* NULL is fine */
 
 /* Before server_start: the pages that the target has, a bit each, in the order
- * of qemu/postcopy.h; postcopy_bits_size of the block's pages. */
+ * of qemu/return_path.h; return_path_bits_size of the block's pages. */
 uint8_t *server_sent(struct server *s, unsigned block, uint64_t *pages_out);
 
 bool server_start(struct server *s, struct err *err);
+/* Device state has been loaded: once all has been sent, the stream may end.
+ * Before, QEMU would wait for its main loop at the stream's end, and that might
+ * wait for a page of zeros that nobody answers any more (QEMU 7.2). */
+void server_may_end(struct server *s);
 /* Waits at most timeout_ms for its end; true: it has ended. */
 bool server_ended(struct server *s, int timeout_ms);
 /* Ends it: nothing more is sent, and the connection is closed. */

@@ -15,7 +15,7 @@ struct peer {
         struct reader *reader;
         struct places *places;
         struct layout layout;
-        struct return_path *back;
+        struct return_path back;
         struct server *server;
         int file, fds[2]; /* fds[1] is the target's */
         /* What came, in order: RAMBlock and page. */
@@ -54,8 +54,8 @@ static void begin(struct peer *p, int file, const struct working_set *first,
                                     .page_size = PAGE,
                                     .places = p->places};
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, p->fds), 0);
-        p->back = return_path_new(p->fds[0]);
-        o.back = p->back;
+        return_path_init(&p->back, p->fds[0]);
+        o.back = &p->back;
         assert_done(server_new(p->fds[0], "the target", &o, &p->server, &err),
                     &err);
 }
@@ -63,7 +63,6 @@ static void begin(struct peer *p, int file, const struct working_set *first,
 static void end(struct peer *p)
 {
         server_free(p->server);
-        return_path_free(p->back);
         places_free(p->places);
         reader_close(p->reader);
         state_fini(&p->saved);
@@ -189,6 +188,7 @@ static bool serve(struct peer *p, struct err *err)
         struct err failed = ERR_INIT;
 
         assert_done(server_start(p->server, &failed), &failed);
+        server_may_end(p->server);
         receive(p);
         assert_true(server_ended(p->server, 5000));
         return server_result(p->server, err);
@@ -247,6 +247,35 @@ static void what_is_asked_for_comes_first(void **state)
         assert_int_equal(record.list[0].page, 0x80);
         assert_int_equal(record.list[1].block, 1);
         working_set_fini(&record);
+        end(&p);
+}
+
+/* Only when it may: what is asked for until then is answered. */
+static void the_end_waits(void **state)
+{
+        struct fixture f = {.again = 0};
+        struct err err = ERR_INIT;
+        uint8_t head[5];
+        struct peer p;
+
+        (void)state;
+        begin(&p, fixture_new(&f), NULL, NULL);
+        assert_done(server_start(p.server, &err), &err);
+        while (p.count < RAM_SIZE / PAGE) {
+                assert_true(get(&p, head, 5));
+                assert_memory_equal(head, "\2\0\0\0\2", 5);
+                section(&p);
+        }
+        assert_false(server_ended(p.server, 100));
+        ask(&p, "rom", 0, PAGE);
+        assert_true(get(&p, head, 5));
+        section(&p);
+        assert_int_equal(p.came[p.count - 1].block, 1);
+        server_may_end(p.server);
+        receive(&p);
+        assert_true(p.ended);
+        assert_true(server_ended(p.server, 5000));
+        assert_done(server_result(p.server, &err), &err);
         end(&p);
 }
 
@@ -375,6 +404,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(all_content_comes_once_and_in_order),
                 cmocka_unit_test(what_is_asked_for_comes_first),
+                cmocka_unit_test(the_end_waits),
                 cmocka_unit_test(a_working_set_comes_before_the_rest),
                 cmocka_unit_test(what_is_there_is_not_sent_again),
                 cmocka_unit_test(a_damaged_chunk_ends_it),
