@@ -2,27 +2,21 @@
 #include "qemu/endpoint.h"
 
 #include "base/cleanup.h"
-#include "base/cursor.h"
 #include "base/emit.h"
-#include "base/io.h"
 #include "base/progress.h"
+#include "qemu/return_path.h"
 #include "qemu/stream_format.h"
 #include "qemu/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-
-enum return_path {
-        RETURN_PATH_SHUT = 1,
-        RETURN_PATH_PONG = 2,
-};
+#include <time.h>
 
 struct endpoint {
         int fd; /* of the connection; -1: the session's */
@@ -235,120 +229,55 @@ void endpoint_free(struct endpoint *e)
         free(e);
 }
 
-/* Who listens, and how long for a byte (negative: for ever). */
+/* Who listens, and how long for a message (negative: for ever). */
 struct ear {
         int fd, timeout_ms;
         bool steadfast; /* a signal does not end it */
 };
 
-/* Waits for a byte or the end; *came_out: there is one. */
-static bool await(const struct ear *ear, bool *came_out, struct err *err)
+static int64_t now_ms(void)
 {
-        struct pollfd p = {.fd = ear->fd, .events = POLLIN};
-        int n;
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* The next one, or RETURN_ENDED. */
+static bool next_message(const struct ear *ear, struct return_path *r,
+                         struct return_message *m, struct err *err)
+{
+        int64_t begun = now_ms();
 
         do {
                 if (!ear->steadfast && progress_cancelled(err))
                         return false;
-                n = poll(&p, 1, ear->timeout_ms);
-        } while (n < 0 && errno == EINTR);
-        if (n < 0)
-                return err_os(err, errno, "poll");
-        *came_out = n > 0;
-        return true;
-}
-
-/* len bytes, or fewer at the end. */
-static bool read_some(const struct ear *ear, uint8_t *bytes, size_t len,
-                      size_t *got_out, struct err *err)
-{
-        size_t got = 0;
-
-        while (got < len) {
-                struct err reset = ERR_INIT;
-                bool came = false;
-                size_t n;
-
-                TRY(await(ear, &came, err));
-                if (!came)
-                        return err_set(err, ERR_QEMU,
-                                       "the destination does not answer");
-                /* A destination that dies resets the connection. */
-                if (!io_read_some(ear->fd, bytes + got, len - got, &n,
-                                  "the destination", &reset)) {
-                        if (reset.os != ECONNRESET) {
-                                *err = reset;
-                                return false;
-                        }
-                        n = 0;
-                }
-                if (n == 0)
-                        break;
-                got += n;
-        }
-        *got_out = got;
-        return true;
-}
-
-struct message {
-        uint16_t type, len;
-        uint8_t bytes[UINT16_MAX];
-};
-
-/* *came_out = false: the return path has ended. */
-static bool next_message(const struct ear *ear, struct message *m,
-                         bool *came_out, struct err *err)
-{
-        uint8_t head[4];
-        struct cursor c;
-        size_t got;
-
-        *came_out = false;
-        TRY(read_some(ear, head, sizeof head, &got, err));
-        if (got < sizeof head)
-                return true;
-        cursor_init(&c, head, sizeof head, 0, "return path", err);
-        TRY(cursor_u16be(&c, "type", &m->type));
-        TRY(cursor_u16be(&c, "length", &m->len));
-        TRY(read_some(ear, m->bytes, m->len, &got, err));
-        *came_out = got == m->len;
-        return true;
-}
-
-static bool message_value(const struct message *m, const char *what,
-                          uint32_t *out, struct err *err)
-{
-        struct cursor c;
-
-        cursor_init(&c, m->bytes, m->len, 4, "return path", err);
-        return cursor_u32be(&c, what, out);
+                TRY(return_path_next(r, ear->timeout_ms, m, err));
+                if (m->type != RETURN_NONE)
+                        return true;
+        } while (ear->timeout_ms < 0 || now_ms() < begun + ear->timeout_ms);
+        return err_set(err, ERR_QEMU, "the destination does not answer");
 }
 
 /* until: NULL, or the answer that is enough. */
 static bool hear(const struct ear *ear, const uint32_t *until,
                  enum verdict *out, struct err *err)
 {
-        struct message m;
-        uint32_t value;
-        bool came;
+        struct return_message m;
+        struct return_path r;
 
-        *out = VERDICT_NONE;
+        return_path_init(&r, ear->fd);
         for (;;) {
-                TRY(next_message(ear, &m, &came, err));
-                if (!came)
+                TRY(next_message(ear, &r, &m, err));
+                *out = VERDICT_NONE;
+                if (m.type == RETURN_ENDED)
                         return true;
-                if (m.type == RETURN_PATH_SHUT) {
-                        TRY(message_value(&m, "SHUT", &value, err));
-                        *out = value || until ? VERDICT_FAILED : VERDICT_LOADED;
+                *out = m.value || until ? VERDICT_FAILED : VERDICT_LOADED;
+                if (m.type == RETURN_SHUT)
                         return true;
-                }
-                if (m.type != RETURN_PATH_PONG || !until)
-                        continue;
-                TRY(message_value(&m, "PONG", &value, err));
-                if (value == *until) {
-                        *out = VERDICT_LOADED;
+                *out = VERDICT_LOADED;
+                if (m.type == RETURN_PONG && until && m.value == *until)
                         return true;
-                }
         }
 }
 

@@ -8,8 +8,8 @@
 
 #include "base/err.h"
 
-/* A message of QEMU's: the longest is a request with a name. */
-#define RETURN_MESSAGE_MAX 512
+/* QEMU's longest is a request with a name, 272 bytes. */
+#define RETURN_MESSAGE_MAX 4096
 
 enum return_type {
         RETURN_NONE = 0, /* nothing came in time                             */

@@ -74,8 +74,7 @@ static void what_is_no_message_is_refused(void **state)
                 const char *bytes;
                 size_t len;
         } bad[] = {
-                {"\0\11\0\0", 4},      /* unknown              */
-                {"\0\3\2\1", 4},       /* too long             */
+                {"\0\3\20\1", 4},      /* too long             */
                 {"\0\4\0\3\0\0\0", 7}, /* too short            */
                 {"\0\3\0\15\0\0\0\0\0\0\0\0\0\0\x10\0\5", 17},    /* no name */
                 {"\0\3\0\17\0\0\0\0\0\0\0\0\0\0\x10\0\2a\0", 19}, /* NUL */

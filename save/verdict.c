@@ -17,13 +17,12 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "qemu/identity.h"
+#include "qemu/return_path.h"
 #include "qemu/settings.h"
 
 /* For QEMU to be done with a migration that has ended, flushing disks. */
 #define SETTLE_SECONDS 60
 #define QUIT_SECONDS   60
-
-#define RETURN_PATH_SHUT 1
 
 void verdict_init(struct verdict *v, struct qmp *q)
 {
@@ -199,7 +198,7 @@ static bool send_shut(struct verdict *v, struct err *err)
         struct emit e;
 
         emit_init(&e, message, sizeof message);
-        emit_u16be(&e, RETURN_PATH_SHUT);
+        emit_u16be(&e, RETURN_SHUT);
         emit_u16be(&e, 4);
         emit_u32be(&e, 0);
         return io_write_all(v->stream, message, e.len, "QEMU", err);
