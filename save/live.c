@@ -307,8 +307,7 @@ static bool capture(struct live *l, struct capture_report *report,
                 .part = live ? part : NULL,
                 .received = received,
                 .any_order = l->mode == LIVE_SNAPSHOT,
-                .anew = l->mode != LIVE_SNAPSHOT && (precopy || l->file) ? anew
-                                                                         : NULL,
+                .anew = live || l->file ? anew : NULL,
                 .complete = complete,
                 .arg = l,
                 .passes = l->passes,
@@ -319,7 +318,8 @@ static bool capture(struct live *l, struct capture_report *report,
                 .expected_bytes = l->ram_bytes,
         };
 
-        if (precopy && !l->file) {
+        /* Who reads a pipe may be slow: no guest waits for that. */
+        if (live && !l->file) {
                 TRY(io_open_unlinked(o.spool_dir, &l->draft_fd, err));
                 out_fd = l->draft_fd;
                 o.draft = true;

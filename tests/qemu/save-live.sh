@@ -171,6 +171,22 @@ if [ ! "$known" ]; then
         exit 0
 fi
 
+say "background-snapshot into a pipe that nobody reads for a while"
+mkfifo slow
+timeout 60 "$STASIS" save --qmp vm.qmp --live=background-snapshot \
+        --compress none - > slow 2> said &
+saver=$!
+started+=($saver)
+exec 7< slow
+sleep 1
+was=$(stat -c %s vm.serial)
+counts() { [ "$(stat -c %s vm.serial)" -gt $((was + 3)) ]; }
+within 10 counts || fail "the guest waits for the reader"
+cat <&7 > piped.stasis
+exec 7<&-
+wait $saver || fail "into a pipe: $(cat said)"
+one_cut piped.stasis "background-snapshot into a pipe"
+
 say "background-snapshot"
 for round in $(seq "$rounds"); do
         save_live --live vm.stasis
