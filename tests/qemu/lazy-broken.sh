@@ -114,6 +114,18 @@ waits
 goes_on_from vm.stasis
 again
 
+say "a file that goes away"
+cp vm.stasis short.stasis
+held=1 lazily short.stasis
+not_over
+truncate -s 40M short.stasis
+kill -CONT "$keeper"
+expect 3 wait "$keeper"
+grep -q 'short.stasis: .*ram/pc.ram/' lazy.err || fail "$(cat lazy.err)"
+waits
+goes_on_from vm.stasis
+again
+
 say "a closed connection"
 lazily vm.stasis
 try pause qmp vm migrate-pause > /dev/null
