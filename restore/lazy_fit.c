@@ -121,6 +121,26 @@ static uint64_t page_of(const json_t *list, const char *name)
         return 0;
 }
 
+/* QEMU would wait for its pages, too. */
+static void look_for_more(const json_t *list, const struct ram_blocks *ram,
+                          char why[600])
+{
+        const json_t *b;
+        char shown[300];
+        size_t i;
+
+        json_array_foreach(list, i, b)
+        {
+                const char *name = json_text(b, "name");
+
+                if (name && ram_blocks_find(ram, name) < 0)
+                        snprintf(why, 600,
+                                 "the target has RAMBlock %s, the snapshot has "
+                                 "not",
+                                 text_escape(name, shown, sizeof shown));
+        }
+}
+
 bool lazy_fit_pages(struct qmp *q, const struct ram_blocks *ram,
                     uint64_t *host_pages, char why[600], struct err *err)
 {
@@ -128,6 +148,7 @@ bool lazy_fit_pages(struct qmp *q, const struct ram_blocks *ram,
 
         why[0] = '\0';
         TRY(identity_ram_blocks(q, &list, err));
+        look_for_more(list, ram, why);
         for (unsigned i = 0; i < ram->count; i++) {
                 uint64_t size = page_of(list, ram->blocks[i].name);
                 char shown[300];

@@ -23,7 +23,7 @@ whole() {
         emulator vm
         chmod 711 run
         try "restore of $file" "$STASIS" restore --lazy --detach --json \
-                "$file" -- "$@" > json 2> lazy.err
+                ${force[@]+"${force[@]}"} "$file" -- "$@" > json 2> lazy.err
         pid=$(jq -s '.[0].pid' json)
         started+=("$pid")
         grep -q "not lazily: .*$reason.*; all of RAM is loaded first" lazy.err ||
@@ -111,6 +111,15 @@ try "into a QEMU that waits" "$STASIS" restore --lazy --qmp vm.qmp --json \
         vm.stasis > json 2> lazy.err
 grep -q 'RAM follows' lazy.err || fail "$(cat lazy.err)"
 [ "$(run_state vm)" = paused ] || fail "not paused"
+same
+
+say "RAM that the snapshot has not"
+emulator vm
+expect 4 "$STASIS" restore --lazy vm.stasis -- "${vm[@]}" "${machine[@]}" -vga std 2> lazy.err
+force=(--force=ram-extra --force=device-extra)
+whole 'the target has RAMBlock 0000:00:01.0/vga' vm.stasis \
+        "${vm[@]}" "${machine[@]}" -vga std
+force=()
 same
 
 say "a target that breaks it off"
