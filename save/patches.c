@@ -9,7 +9,7 @@
 #include "base/io.h"
 #include "base/limits.h"
 
-#define PLACES_IN_MEMORY 8
+#define PLACES_IN_MEMORY 4
 
 static const char file_name[] = "temporary file";
 
