@@ -68,17 +68,21 @@ static void tell_passes(const struct passes *p, char *out, size_t size)
 
 void save_report_note(const struct live_report *r)
 {
-        char passes[300] = "", downtime[100] = "";
+        char passes[300] = "", pause[100] = "", downtime[100] = "";
 
         if (r->mode == LIVE_NO)
                 return;
         if (r->passes)
                 tell_passes(r->passes, passes, sizeof passes);
+        /* One that has moved elsewhere does not go on here. */
+        if (r->stopped_seconds > 0)
+                snprintf(pause, sizeof pause,
+                         ": the guest stood still for %.1f ms",
+                         r->stopped_seconds * 1000);
         if (r->downtime > 0)
                 snprintf(downtime, sizeof downtime, " (QEMU: %s %.1f ms)",
                          r->mode == LIVE_PRECOPY ? "expected" : "downtime",
                          r->downtime * 1000);
-        log_note("saved live, %s%s: the guest stood still for %.1f ms%s",
-                 mode_name(r->mode), passes, r->stopped_seconds * 1000,
+        log_note("saved live, %s%s%s%s", mode_name(r->mode), passes, pause,
                  downtime);
 }
