@@ -299,6 +299,35 @@ static void link_commands_are_dropped(void **state)
                             "4 end ram 18\n5 full timer 48\n6 eof 1\n");
 }
 
+/* A page size that the source announces is as hostile as any other number: it
+ * is how many bytes a page's buffer gets. */
+static void an_advised_page_size_is_checked(void **state)
+{
+        static const uint64_t sizes[] = {4096,   0,        128,       4097,
+                                         131072, 1U << 31, UINT64_MAX};
+        static struct fixture f;
+        static struct told t;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+                struct err err = ERR_INIT;
+
+                fixture_begin(&f, true, "pc-test-1");
+                emit_u8(&f.e, 8);
+                emit_u16be(&f.e, 3);
+                emit_u16be(&f.e, 16);
+                emit_u64be(&f.e, 4096);
+                emit_u64be(&f.e, sizes[i]);
+                fixture_ram(&f);
+                fixture_device(&f, 4, "timer", 0, 24, 0x11, 24);
+                fixture_eof(&f, true);
+                assert_int_equal(read_stream(f.bytes, f.e.len, false, &t, &err),
+                                 i == 0);
+                if (i > 0)
+                        assert_int_equal(err.status, ERR_CORRUPT);
+        }
+}
+
 #define DISKS_ID 1
 
 /* A PART of block migration: data at 3 MiB of drv0 (or what flags say), zeros
@@ -592,6 +621,7 @@ int main(void)
                         open_connection_without_vmdesc_ends_when_sender_says),
                 cmocka_unit_test(no_footers_and_no_vmdesc_are_read),
                 cmocka_unit_test(link_commands_are_dropped),
+                cmocka_unit_test(an_advised_page_size_is_checked),
                 cmocka_unit_test(disks_are_told_by_device_and_place),
                 cmocka_unit_test(bad_records_of_disks_are_refused),
                 cmocka_unit_test(disks_that_are_cut_are_refused),
