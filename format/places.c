@@ -241,8 +241,11 @@ struct place_buffer *place_buffer_new(void)
                 return NULL;
         b->codec = codec_new(1);
         b->bytes = malloc(GAP_MAX + codec_bound(CHUNK_SIZE));
-        if (b->codec && b->bytes)
+        if (b->codec && b->bytes) {
+                /* Touched now, not when somebody waits for a chunk. */
+                memset(b->bytes, 1, GAP_MAX + codec_bound(CHUNK_SIZE));
                 return b;
+        }
         place_buffer_free(b);
         return NULL;
 }

@@ -138,19 +138,9 @@ static void *run(void *arg)
         return NULL;
 }
 
-static size_t largest_unit(const struct layout *l)
-{
-        uint64_t most = CHUNK_SIZE;
-
-        for (unsigned i = 0; i < l->ram->count; i++)
-                if (unit_size(l, i) > most)
-                        most = unit_size(l, i);
-        return (size_t)most;
-}
-
 static bool start(struct fill *f, struct err *err)
 {
-        size_t size = largest_unit(f->o.layout);
+        size_t size = unit_largest(f->o.layout);
         sigset_t all, before;
         int rc = 0;
 

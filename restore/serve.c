@@ -270,11 +270,6 @@ static bool make_hot(struct server *s, unsigned block, uint64_t unit,
                 if (s->hot[i].used < h->used)
                         h = &s->hot[i];
         h->valid = false;
-        if (!h->item.bytes) {
-                h->item.bytes = malloc(UNIT_SIZE_MAX);
-                if (!h->item.bytes)
-                        return err_nomem(err);
-        }
         TRY(unit_read(s->o.layout, s->buffer, block, unit, h->item.bytes, err));
         h->item.block = block;
         h->item.unit = unit;
@@ -470,13 +465,31 @@ static void break_off(struct server *s)
         closed(&s->err);
 }
 
+/* Memory is touched before it is needed: the first to touch it would wait for
+ * it, and with it a guest. */
+static bool warm_up(struct server *s, struct err *err)
+{
+        size_t size = unit_largest(s->o.layout);
+
+        s->buffer = place_buffer_new();
+        if (!s->buffer)
+                return err_nomem(err);
+        for (unsigned i = 0; i < HOT; i++) {
+                s->hot[i].item.bytes = malloc(size);
+                if (!s->hot[i].item.bytes)
+                        return err_nomem(err);
+                memset(s->hot[i].item.bytes, 1, size);
+        }
+        return true;
+}
+
 static void *run(void *arg)
 {
         struct server *s = arg;
         uint64_t one = 1;
         ssize_t n;
 
-        if (!serve(s, &s->err))
+        if (!warm_up(s, &s->err) || !serve(s, &s->err))
                 break_off(s);
         n = write(s->over, &one, sizeof one);
         (void)n;
@@ -559,8 +572,7 @@ static bool prepare(struct server *s, struct err *err)
         s->sent = new_tables(s, false);
         s->zero = new_tables(s, false);
         s->done = new_tables(s, true);
-        s->buffer = place_buffer_new();
-        if (!s->sent || !s->zero || !s->done || !s->buffer)
+        if (!s->sent || !s->zero || !s->done)
                 return err_nomem(err);
         s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         s->over = eventfd(0, EFD_CLOEXEC);

@@ -7,6 +7,16 @@ uint64_t unit_size(const struct layout *l, unsigned block)
                                                  : CHUNK_SIZE;
 }
 
+size_t unit_largest(const struct layout *l)
+{
+        uint64_t most = CHUNK_SIZE;
+
+        for (unsigned i = 0; i < l->ram->count; i++)
+                if (unit_size(l, i) > most)
+                        most = unit_size(l, i);
+        return (size_t)most;
+}
+
 uint64_t unit_count(const struct layout *l, unsigned block)
 {
         uint64_t size = unit_size(l, block);

@@ -24,6 +24,8 @@ struct layout {
 };
 
 uint64_t unit_size(const struct layout *l, unsigned block);
+/* Of all RAMBlocks. */
+size_t unit_largest(const struct layout *l);
 uint64_t unit_count(const struct layout *l, unsigned block);
 /* Less at the block's end. */
 size_t unit_len(const struct layout *l, unsigned block, uint64_t unit);
