@@ -13,7 +13,7 @@ lazily() {
         local name=$1
         emulator "$name"
         try "lazy restore of $2" "$STASIS" restore --lazy --detach --json \
-                ${paused:+--paused} "$2" -- "${vm[@]}" "${@:3}" \
+                ${paused:+--paused} ${disk:+--disk "d0=$disk"} "$2" -- "${vm[@]}" "${@:3}" \
                 > json 2> lazy.err
         pid=$(jq -s '.[0].pid' json)
         started+=("$pid")
@@ -80,3 +80,19 @@ pid=$(jq .pid json)
 started+=("$pid")
 dump still is
 cmp truth is && cmp truth.low is.low || fail "RAM differs after two restores"
+
+say "with its disk"
+linux full
+try base qemu-img create -q -f raw base.raw 256M
+try overlay qemu-img create -q -f qcow2 -b "$PWD/base.raw" -F raw disk.qcow2
+machine=(-M pc -m 512 "${guest[@]}" -device virtio-blk-pci,drive=d0)
+start disk "${machine[@]}" -drive if=none,id=d0,file=disk.qcow2,format=qcow2
+wait_for disk.serial '^ready' 90
+try save "$STASIS" save --qmp disk.qmp --disks=overlay --quit disk.stasis 2> save.err
+within 10 gone "$pid"
+disk=new.qcow2 lazily disk disk.stasis "${machine[@]}" \
+        -drive if=none,id=d0,file=new.qcow2,format=qcow2
+goes_on disk 30 || fail "the guest does not tick"
+stop "$pid"
+one_life disk.serial
+try check qemu-img check -q new.qcow2
