@@ -107,7 +107,9 @@ l.listen(1)
 print("listening", flush=True)
 c = l.accept()[0]
 c.sendall(bytes([0, 2, 0, 4, 0, 0, 0, 1]))
-c.recv(1000000)
+got = 0
+while got < 100000: # that much comes only when the answer has been read
+    got += len(c.recv(1000000))
 c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 c.close()
 P
