@@ -175,7 +175,7 @@ bench-growth: build-tests
 
 # How soon a guest runs that is restored lazily, at several sizes.
 bench-lazy: build-tests guest
-	@$(TEST_ENV) bench/lazy.py $(SIZES)
+	@$(TEST_ENV) ROUNDS=$(ROUNDS) bench/lazy.py $(SIZES)
 
 # Every real-QEMU test with each QEMU of Debian's suites.
 check-versions: build-tests guest

@@ -17,7 +17,7 @@ import time
 
 STASIS, TOOLS, GUEST = (os.environ[k] for k in ("STASIS", "TOOLS", "GUEST"))
 QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
-ROUNDS = int(os.environ.get("ROUNDS", "7"))
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
 PART = 512 << 20
 
 
