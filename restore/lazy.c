@@ -7,7 +7,9 @@
 #include "base/text.h"
 #include "format/manifest.h"
 #include "format/name.h"
+#include "qemu/emission.h"
 #include "qemu/identity.h"
+#include "qemu/stream_format.h"
 #include "restore/lazy_fit.h"
 
 #include <errno.h>
@@ -64,23 +66,33 @@ bool lazy_name_blocks(struct lazy *l, struct err *err)
 bool lazy_lay_out(struct lazy *l, struct reader *r, struct err *err)
 {
         const struct ram_blocks *ram = &l->devices->ram;
+        json_int_t page = json_integer_value(
+                json_object_get(reader_manifest(r), "target_page_size"));
 
+        if (page < TARGET_PAGE_MIN || page > TARGET_PAGE_MAX ||
+            (page & (page - 1)) != 0) {
+                err_in_section(err, "stasis/manifest.json");
+                return err_set(err, ERR_CORRUPT,
+                               "target_page_size is not a page size");
+        }
+        for (unsigned i = 0; i < ram->count; i++) {
+                uint64_t host = l->host_pages[i];
+
+                /* A host page goes in one section. */
+                if (host < (uint64_t)page || host > UNIT_SIZE_MAX ||
+                    (host & (host - 1)) != 0 || l->sizes[i] % host != 0 ||
+                    host / (uint64_t)page > EMISSION_PICKED_MAX)
+                        return err_set(err, ERR_UNSUPPORTED,
+                                       "RAM in pages that cannot be served one "
+                                       "by one");
+        }
         TRY(places_new(r, l->dirs, l->sizes, ram->count, &l->places, err));
         l->layout = (struct layout){
                 .ram = ram,
                 .host_pages = l->host_pages,
-                .page_size = (uint32_t)json_integer_value(json_object_get(
-                        reader_manifest(r), "target_page_size")),
+                .page_size = (uint32_t)page,
                 .places = l->places,
         };
-        for (unsigned i = 0; i < ram->count; i++)
-                if (l->host_pages[i] < l->layout.page_size ||
-                    l->host_pages[i] > UNIT_SIZE_MAX ||
-                    (l->host_pages[i] & (l->host_pages[i] - 1)) != 0 ||
-                    l->sizes[i] % l->host_pages[i] != 0)
-                        return err_set(err, ERR_UNSUPPORTED,
-                                       "RAM that is not whole pages of the "
-                                       "target");
         return true;
 }
 

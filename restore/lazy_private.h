@@ -34,6 +34,7 @@ double lazy_now(void);
 const char *lazy_id(const struct reader *r);
 /* The RAMBlocks by name; host_pages are to be filled in then. */
 bool lazy_name_blocks(struct lazy *l, struct err *err);
+/* ERR_CORRUPT, ERR_UNSUPPORTED: pages that cannot be served. */
 bool lazy_lay_out(struct lazy *l, struct reader *r, struct err *err);
 /* For l->fd. */
 bool lazy_make_server(struct lazy *l, unsigned threads, bool record,
