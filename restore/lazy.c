@@ -416,6 +416,16 @@ static bool spoiled(struct lazy *l, enum lazy_outcome *outcome, char why[600],
         return true;
 }
 
+/* A QEMU that does not answer may wait for a page that was not served: why it
+ * was not is the better reason. */
+static void prefer_cause(struct lazy *l, struct err *err)
+{
+        struct err cause = ERR_INIT;
+
+        if (server_ended(l->server, 0) && !server_result(l->server, &cause))
+                *err = cause;
+}
+
 static bool load(struct lazy *l, const struct lazy_options *o,
                  enum lazy_outcome *outcome, char why[600],
                  struct lazy_report *report, struct err *err)
@@ -435,6 +445,7 @@ static bool load(struct lazy *l, const struct lazy_options *o,
                 return false;
         }
         if (!let_go(l, o, report, err)) {
+                prefer_cause(l, err);
                 if (l->loaded)
                         target_leave(l->target);
                 say_lost(l);
