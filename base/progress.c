@@ -3,6 +3,7 @@
  * The flag that a signal sets is the one thing here that the process has only
  * once, as it has its signals only once.
  */
+#include "base/clock.h"
 #include "base/progress.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -28,14 +28,6 @@ struct progress {
 };
 
 static volatile sig_atomic_t caught;
-
-static double now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 bool progress_new(int fd, struct progress **out, struct err *err)
 {
@@ -123,7 +115,7 @@ void progress_hide(struct progress *p)
 static void end_phase(struct progress *p)
 {
         if (p->phase[0])
-                show(p, now());
+                show(p, clock_now());
 }
 
 void progress_free(struct progress *p)
@@ -143,7 +135,7 @@ void progress_phase(struct progress *p, const char *phase, uint64_t total)
         snprintf(p->phase, sizeof p->phase, "%s", phase);
         p->done = 0;
         p->total = total;
-        p->began = now();
+        p->began = clock_now();
         show(p, p->began);
 }
 
@@ -158,7 +150,7 @@ bool progress_add(struct progress *p, uint64_t bytes, struct err *err)
         p->done += bytes;
         if (p->fd < 0 && !p->terminal)
                 return true;
-        at = now();
+        at = clock_now();
         if (at - p->shown >= (p->fd >= 0 ? JSON_INTERVAL : TERMINAL_INTERVAL))
                 show(p, at);
         return true;

@@ -2,8 +2,10 @@
 #include "qemu/channels.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/io.h"
+#include "base/local.h"
 #include "base/progress.h"
 #include "qemu/multifd.h"
 #include "qemu/stream_format.h"
@@ -14,8 +16,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <time.h>
 
 /* For QEMU to connect, and to say which channel it is. */
 #define CONNECT_MS 20000
@@ -83,18 +83,10 @@ static bool make_dir(struct channels *c, const char *in, uid_t uid,
 
 static bool make_socket(struct channels *c, uid_t uid, struct err *err)
 {
-        struct sockaddr_un a = {.sun_family = AF_UNIX};
-
         snprintf(c->path, sizeof c->path, "%.105s/s", c->dir);
-        snprintf(a.sun_path, sizeof a.sun_path, "%s", c->path);
         snprintf(c->uri, sizeof c->uri, "unix:%s", c->path);
-        c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (c->listener < 0 ||
-            bind(c->listener, (struct sockaddr *)&a, sizeof a) != 0 ||
-            listen(c->listener, (int)c->count + 1) != 0) {
-                err_in_file(err, c->path);
-                return err_os(err, errno, "cannot listen");
-        }
+        if (!local_listen(c->path, (int)c->count + 1, &c->listener, err))
+                return err_in_file(err, c->path);
         if (uid != geteuid() && chown(c->path, uid, (gid_t)-1) != 0)
                 return err_os(err, errno, "cannot let QEMU's user in");
         return true;
@@ -367,25 +359,17 @@ static bool serve(struct channels *c, int main_fd, int ms, bool *main_out,
         return !progress_cancelled(err);
 }
 
-static double seconds_now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* All of ms is waited only when nothing comes at all: a wait that ends without
  * a byte of the main channel makes its reader ask how QEMU is. */
 bool channels_wait(void *arg, int fd, int ms, bool *came_out, struct err *err)
 {
         struct channels *c = arg;
-        double end = seconds_now() + ms / 1e3;
+        double end = clock_now() + ms / 1e3;
         int left = ms;
 
         do {
                 TRY(serve(c, fd, left, came_out, err));
-                left = (int)((end - seconds_now()) * 1e3);
+                left = (int)((end - clock_now()) * 1e3);
         } while (!*came_out && left > 0);
         return true;
 }
@@ -407,7 +391,7 @@ static bool behind(const struct channels *c, bool *ended)
 
 bool channels_barrier(struct channels *c, struct err *err)
 {
-        double deadline = seconds_now() + BARRIER_SECONDS;
+        double deadline = clock_now() + BARRIER_SECONDS;
         bool ignored, ended;
 
         while (behind(c, &ended)) {
@@ -415,7 +399,7 @@ bool channels_barrier(struct channels *c, struct err *err)
                         return err_set(err, ERR_TRUNCATED,
                                        "a multifd channel ends before its "
                                        "SYNC");
-                if (seconds_now() > deadline)
+                if (clock_now() > deadline)
                         return err_set(err, ERR_QEMU,
                                        "a multifd channel does not bring its "
                                        "SYNC");

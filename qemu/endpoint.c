@@ -2,7 +2,9 @@
 #include "qemu/endpoint.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/emit.h"
+#include "base/local.h"
 #include "base/progress.h"
 #include "qemu/return_path.h"
 #include "qemu/stream_format.h"
@@ -15,8 +17,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <time.h>
 
 struct endpoint {
         int fd; /* of the connection; -1: the session's */
@@ -24,21 +24,6 @@ struct endpoint {
         struct tls *tls; /* NULL: none, or ended */
         char uri[256];
 };
-
-static bool open_unix(const char *path, int *fd_out, struct err *err)
-{
-        struct sockaddr_un a = {.sun_family = AF_UNIX};
-        CLEANUP_FD int fd = -1;
-
-        if (strlen(path) >= sizeof a.sun_path)
-                return err_set(err, ERR_USAGE, "the socket's path is too long");
-        strcpy(a.sun_path, path);
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) != 0)
-                return err_os(err, errno, "cannot connect");
-        *fd_out = steal_fd(&fd);
-        return true;
-}
 
 /* HOST:PORT, where HOST may be [v6 address]. */
 static bool split_host(const char *s, char host[256], char port[32],
@@ -103,7 +88,7 @@ static bool open_uri(const char *uri, int *fd_out, struct err *err)
         if (strcmp(uri, "-") == 0)
                 return open_fd("1", fd_out, err);
         if (strncmp(uri, "unix:", 5) == 0)
-                return open_unix(uri + 5, fd_out, err);
+                return local_connect(uri + 5, fd_out, err);
         if (strncmp(uri, "tcp:", 4) == 0)
                 return open_tcp(uri + 4, fd_out, err);
         if (strncmp(uri, "fd:", 3) == 0)
@@ -235,19 +220,11 @@ struct ear {
         bool steadfast; /* a signal does not end it */
 };
 
-static int64_t now_ms(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* The next one, or RETURN_ENDED. */
 static bool next_message(const struct ear *ear, struct return_path *r,
                          struct return_message *m, struct err *err)
 {
-        int64_t begun = now_ms();
+        int64_t begun = clock_ms();
 
         do {
                 if (!ear->steadfast && progress_cancelled(err))
@@ -255,7 +232,7 @@ static bool next_message(const struct ear *ear, struct return_path *r,
                 TRY(return_path_next(r, ear->timeout_ms, m, err));
                 if (m->type != RETURN_NONE)
                         return true;
-        } while (ear->timeout_ms < 0 || now_ms() < begun + ear->timeout_ms);
+        } while (ear->timeout_ms < 0 || clock_ms() < begun + ear->timeout_ms);
         return err_set(err, ERR_QEMU, "the destination does not answer");
 }
 

@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -47,14 +48,6 @@ struct qmp {
         json_t *events;
 };
 
-static int64_t now_ms(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* *ready_out is false at the deadline. */
 static bool wait_for(struct qmp *q, short events, int64_t deadline,
                      bool *ready_out, struct err *err)
@@ -62,7 +55,7 @@ static bool wait_for(struct qmp *q, short events, int64_t deadline,
         struct pollfd p = {.fd = q->fd, .events = events};
 
         for (;;) {
-                int64_t left = deadline - now_ms();
+                int64_t left = deadline - clock_ms();
                 int n;
 
                 if (!q->steadfast && progress_cancelled(err))
@@ -203,7 +196,7 @@ static void queue_event(struct qmp *q, json_t *event)
 static bool send_all(struct qmp *q, const char *text, size_t len, int fd,
                      struct err *err)
 {
-        int64_t deadline = now_ms() + COMMAND_MS;
+        int64_t deadline = clock_ms() + COMMAND_MS;
         union {
                 struct cmsghdr align;
                 char bytes[CMSG_SPACE(sizeof(int))];
@@ -329,7 +322,7 @@ static bool run_command(struct qmp *q, const char *command, json_t *arguments,
         unsigned long id;
 
         TRY(send_command(q, command, arguments, fd, &id, err));
-        TRY(await_reply(q, command, id, now_ms() + COMMAND_MS, &result, qerr,
+        TRY(await_reply(q, command, id, clock_ms() + COMMAND_MS, &result, qerr,
                         err));
         if (!result)
                 return err_set(err, ERR_QEMU,
@@ -382,7 +375,7 @@ bool qmp_send(struct qmp *q, const char *command, json_t *arguments,
 bool qmp_reply(struct qmp *q, unsigned long id, int timeout_ms,
                json_t **result_out, struct err *err)
 {
-        return await_reply(q, "reply", id, now_ms() + timeout_ms, result_out,
+        return await_reply(q, "reply", id, clock_ms() + timeout_ms, result_out,
                            NULL, err) ||
                err_in_file(err, q->name);
 }
@@ -401,7 +394,7 @@ bool qmp_urgent(struct qmp *q, const char *command, json_t *arguments,
 
         TRY(send_as(q, q->urgent ? "exec-oob" : "execute", command, arguments,
                     -1, &id, err));
-        TRY(await_reply(q, command, id, now_ms() + COMMAND_MS, &result, qerr,
+        TRY(await_reply(q, command, id, clock_ms() + COMMAND_MS, &result, qerr,
                         err));
         return result || err_set(err, ERR_QEMU, "%s: no answer", command);
 }
@@ -409,7 +402,7 @@ bool qmp_urgent(struct qmp *q, const char *command, json_t *arguments,
 bool qmp_event(struct qmp *q, int timeout_ms, json_t **event_out,
                struct err *err)
 {
-        int64_t deadline = now_ms() + timeout_ms;
+        int64_t deadline = clock_ms() + timeout_ms;
 
         *event_out = NULL;
         while (!json_array_size(q->events)) {
@@ -469,7 +462,7 @@ static bool greeting(struct qmp *q, const char *path, unsigned greeting_ms,
         json_auto_t *m = NULL;
         int major, minor, micro;
 
-        TRY(receive(q, now_ms() + greeting_ms, &m, err));
+        TRY(receive(q, clock_ms() + greeting_ms, &m, err));
         if (!m)
                 return no_greeting(q, path, greeting_ms, err);
         if (json_unpack(m, "{s:{s:{s:{s:i,s:i,s:i}}}}", "QMP", "version",
@@ -544,7 +537,7 @@ bool qmp_adopt(int fd, const char *name, struct qmp **out, struct err *err)
         if (!q)
                 return err_in_file(err, name);
         /* Not one of those that the other has used. */
-        q->id = (unsigned long)now_ms() << 16;
+        q->id = (unsigned long)clock_ms() << 16;
         *out = q;
         return true;
 }
@@ -553,12 +546,12 @@ bool qmp_adopt(int fd, const char *name, struct qmp **out, struct err *err)
 static bool connect_within(int fd, const struct sockaddr_un *a,
                            unsigned timeout_ms, struct err *err)
 {
-        int64_t deadline = now_ms() + timeout_ms;
+        int64_t deadline = clock_ms() + timeout_ms;
 
         while (connect(fd, (const struct sockaddr *)a, sizeof *a) != 0) {
                 struct timespec pause = {.tv_nsec = 20 * 1000000};
 
-                if (errno == EAGAIN && now_ms() < deadline) {
+                if (errno == EAGAIN && clock_ms() < deadline) {
                         nanosleep(&pause, NULL);
                         if (progress_cancelled(err))
                                 return false;

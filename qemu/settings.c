@@ -73,6 +73,15 @@ static bool set_capabilities(struct qmp *q, const json_t *values,
                            err);
 }
 
+bool settings_capability(struct qmp *q, const char *name, bool on,
+                         struct qmp_error *qerr, struct err *err)
+{
+        return qmp_command(q, "migrate-set-capabilities",
+                           json_pack("{s:[{s:s, s:b}]}", "capabilities",
+                                     "capability", name, "state", on),
+                           NULL, qerr, err);
+}
+
 static bool set_parameters(struct qmp *q, const json_t *values, struct err *err)
 {
         return !json_object_size(values) ||

@@ -42,4 +42,8 @@ bool settings_apply(struct qmp *q, const struct settings *wanted,
 json_t *settings_lift(void);
 bool settings_put_back(struct qmp *q, const json_t *former, struct err *err);
 
+/* One capability by itself; qerr: may be NULL. */
+bool settings_capability(struct qmp *q, const char *name, bool on,
+                         struct qmp_error *qerr, struct err *err);
+
 #endif

@@ -6,6 +6,7 @@
 #include "restore/keeper.h"
 
 #include "base/cleanup.h"
+#include "base/local.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 struct keeper {
@@ -25,33 +25,6 @@ struct keeper {
 
 /* The child's descriptors. */
 enum { LEASH = 3, LISTENER, MONITOR, KEPT };
-
-static bool set_address(struct sockaddr_un *a, const char *path,
-                        struct err *err)
-{
-        *a = (struct sockaddr_un){.sun_family = AF_UNIX};
-        if (strlen(path) >= sizeof a->sun_path)
-                return err_set(err, ERR_USAGE, "%s: too long for a socket",
-                               path);
-        strcpy(a->sun_path, path);
-        return true;
-}
-
-static bool listen_at(const char *path, int *fd_out, struct err *err)
-{
-        CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        struct sockaddr_un a;
-
-        TRY(set_address(&a, path, err));
-        unlink(path);
-        if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 ||
-            listen(fd, 1) != 0) {
-                err_in_file(err, path);
-                return err_os(err, errno, "cannot listen");
-        }
-        *fd_out = steal_fd(&fd);
-        return true;
-}
 
 /* ---- in the child -------------------------------------------------------- */
 
@@ -156,7 +129,9 @@ bool keeper_start(int monitor, const char *socket, const char *note,
 
         if (!k)
                 return err_nomem(err);
-        TRY(listen_at(socket, &listener, err));
+        unlink(socket);
+        if (!local_listen(socket, 1, &listener, err))
+                return err_in_file(err, socket);
         snprintf(k->socket, sizeof k->socket, "%s", socket);
         snprintf(k->note, sizeof k->note, "%s", note);
         if (pipe2(ends, O_CLOEXEC) != 0)
@@ -194,7 +169,7 @@ void keeper_free(struct keeper *k)
 
 bool keeper_ask(const char *path, int *monitor_out, struct err *err)
 {
-        CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        CLEANUP_FD int fd = -1;
         union {
                 struct cmsghdr align;
                 char bytes[CMSG_SPACE(sizeof(int))];
@@ -205,13 +180,9 @@ bool keeper_ask(const char *path, int *monitor_out, struct err *err)
                            .msg_iovlen = 1,
                            .msg_control = control.bytes,
                            .msg_controllen = sizeof control.bytes};
-        struct sockaddr_un a;
 
-        TRY(set_address(&a, path, err));
-        if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) != 0) {
-                err_in_file(err, path);
-                return err_os(err, errno, "cannot connect");
-        }
+        if (!local_connect(path, &fd, err))
+                return err_in_file(err, path);
         if (recvmsg(fd, &m, MSG_CMSG_CLOEXEC) != 1 ||
             control.align.cmsg_type != SCM_RIGHTS ||
             control.align.cmsg_len != CMSG_LEN(sizeof(int))) {

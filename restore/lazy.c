@@ -2,13 +2,14 @@
 #include "restore/lazy_private.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "format/manifest.h"
 #include "format/name.h"
 #include "qemu/emission.h"
-#include "qemu/identity.h"
+#include "qemu/settings.h"
 #include "qemu/stream_format.h"
 #include "restore/lazy_fit.h"
 
@@ -28,14 +29,6 @@
 #define END_SECONDS 60
 /* For QEMU to see that its source is gone, and to answer. */
 #define LOST_SECONDS 5
-
-double lazy_now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 /* ---- what is needed of the snapshot -------------------------------------- */
 
@@ -176,13 +169,13 @@ static bool ask_status(struct lazy *l, int timeout_ms, char status[32])
 /* Everything has been sent: QEMU says that it has it. */
 static bool await_completed(struct lazy *l, struct err *err)
 {
-        double deadline = lazy_now() + END_SECONDS;
+        double deadline = clock_now() + END_SECONDS;
         struct timespec pause = {.tv_nsec = 2 * 1000000};
         char status[32] = "";
 
         /* There is nothing left to be interrupted. */
         qmp_steadfast(l->q, true);
-        while (lazy_now() < deadline) {
+        while (clock_now() < deadline) {
                 ask_status(l, 1000, status);
                 if (strcmp(status, "completed") == 0)
                         return true;
@@ -209,7 +202,7 @@ static bool serve_all(struct lazy *l, struct err *err)
 /* The guest has run, and lacks pages: what is left to do. */
 static void say_lost(struct lazy *l)
 {
-        double deadline = lazy_now() + LOST_SECONDS;
+        double deadline = clock_now() + LOST_SECONDS;
         struct timespec pause = {.tv_nsec = 20 * 1000000};
         struct serve_counts c;
         char status[32] = "";
@@ -217,7 +210,7 @@ static void say_lost(struct lazy *l)
         qmp_steadfast(l->q, true);
         server_stop(l->server);
         server_counts(l->server, &c);
-        while (lazy_now() < deadline && ask_status(l, 500, status) &&
+        while (clock_now() < deadline && ask_status(l, 500, status) &&
                strcmp(status, "postcopy-active") == 0)
                 nanosleep(&pause, NULL);
         progress_pause(l->progress);
@@ -241,10 +234,7 @@ static void tidy_up(struct lazy *l)
 {
         struct err ignored = ERR_INIT;
 
-        qmp_command(l->q, "migrate-set-capabilities",
-                    json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability",
-                              "postcopy-ram", "state", 0),
-                    NULL, NULL, &ignored);
+        settings_capability(l->q, "postcopy-ram", false, NULL, &ignored);
         session_end(l->session);
 }
 
@@ -253,7 +243,7 @@ bool lazy_finish(struct lazy *l, struct lazy_report *report, struct err *err)
         bool ok = serve_all(l, err);
 
         server_counts(l->server, &report->counts);
-        report->resident_seconds = lazy_now() - l->begun;
+        report->resident_seconds = clock_now() - l->begun;
         if (ok) {
                 tidy_up(l);
                 return true;
@@ -321,7 +311,7 @@ static bool let_go(struct lazy *l, const struct lazy_options *o,
         TRY(target_go(l->target, o->run, state, err));
         l->loaded = true;
         target_leave(l->target);
-        report->loaded_seconds = lazy_now() - l->begun;
+        report->loaded_seconds = clock_now() - l->begun;
         if (o->foreground)
                 progress_hide(l->progress);
         else

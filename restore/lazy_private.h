@@ -29,7 +29,6 @@ struct lazy {
         uint64_t shown; /* bytes told to progress */
 };
 
-double lazy_now(void);
 /* "" when it has none. */
 const char *lazy_id(const struct reader *r);
 /* The RAMBlocks by name; host_pages are to be filled in then. */

@@ -2,14 +2,12 @@
 /* Going on after a server's death.  (spec/lazy-restore.md, section 5) */
 #include "restore/lazy_private.h"
 
-#include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
+#include "base/local.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 
 /* For QEMU to see that its source is gone. */
@@ -17,26 +15,10 @@
 /* For an answer of QEMU's. */
 #define ANSWER_MS 60000
 
-static bool connect_to(const char *path, int *fd_out, struct err *err)
-{
-        struct sockaddr_un a = {.sun_family = AF_UNIX};
-        CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        if (strlen(path) >= sizeof a.sun_path)
-                return err_set(err, ERR_USAGE, "the socket's path is too long");
-        strcpy(a.sun_path, path);
-        if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) != 0) {
-                err_in_file(err, path);
-                return err_os(err, errno, "cannot connect");
-        }
-        *fd_out = steal_fd(&fd);
-        return true;
-}
-
 /* QEMU may need a moment to see that its source is gone. */
 static bool recover(struct lazy *l, struct err *err)
 {
-        double deadline = lazy_now() + LOST_SECONDS;
+        double deadline = clock_now() + LOST_SECONDS;
         struct timespec pause = {.tv_nsec = 50 * 1000000};
         const char *path = session_socket(l->session);
         char uri[256];
@@ -48,8 +30,9 @@ static bool recover(struct lazy *l, struct err *err)
 
                 if (qmp_urgent(l->q, "migrate-recover",
                                json_pack("{s:s}", "uri", uri), &qerr, &refused))
-                        return connect_to(path, &l->fd, err);
-                if (!qerr.class[0] || lazy_now() > deadline) {
+                        return local_connect(path, &l->fd, err) ||
+                               err_in_file(err, path);
+                if (!qerr.class[0] || clock_now() > deadline) {
                         *err = refused;
                         return false;
                 }
@@ -138,7 +121,7 @@ bool lazy_resume(struct reader *reader, const struct state *saved, pid_t pid,
         struct lazy l = {
                 .devices = &saved->devices,
                 .progress = progress,
-                .begun = lazy_now(),
+                .begun = clock_now(),
                 .fd = -1,
         };
         bool ok;

@@ -2,6 +2,7 @@
 #include "restore/restore.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -39,14 +40,6 @@ struct loading {
         struct restored_disks *disks;
         struct session *session; /* NULL: not lazily */
 };
-
-static double seconds_now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 /* The guest's clocks stand where they stood: the operator should know. */
 static void tell_age(const json_t *manifest)
@@ -169,7 +162,7 @@ static bool load_whole(struct loading *l, struct target *t, struct check *c,
         progress_pause(options->progress);
         if (options->loaded)
                 options->loaded(options->arg, state, target_pid(t),
-                                stream_bytes, seconds_now() - begun);
+                                stream_bytes, clock_now() - begun);
         return true;
 }
 
@@ -243,7 +236,7 @@ static bool into_target(struct loading *l, int *exit_code, struct err *err)
                 .detached = options->detach,
                 .null_stdin = l->null_stdin,
         };
-        double begun = seconds_now();
+        double begun = clock_now();
         bool paused, examined, run;
 
         TRY(check_init(&c, options->force, options->force_count, l->disks,
@@ -338,7 +331,7 @@ static bool into_endpoint(struct reader *r,
         struct endpoint_options o = {.tls_dir = options->tls_dir,
                                      .tls_hostname = options->tls_hostname};
         CLEANUP(cleanup_endpoint) struct endpoint *e = NULL;
-        double begun = seconds_now();
+        double begun = clock_now();
         struct feeding f = {0};
 
         TRY(endpoint_open(options->to, &o, &e, err));
@@ -347,7 +340,7 @@ static bool into_endpoint(struct reader *r,
         progress_pause(options->progress);
         if (options->loaded)
                 options->loaded(options->arg, "", 0, f.report.stream_bytes,
-                                seconds_now() - begun);
+                                clock_now() - begun);
         return true;
 }
 

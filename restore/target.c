@@ -11,6 +11,7 @@
 #include "qemu/fresh.h"
 #include "qemu/identity.h"
 #include "qemu/process.h"
+#include "qemu/settings.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -233,15 +234,6 @@ bool target_check(struct target *t, struct reader *r, const struct state *saved,
         return check_verdict(c, err);
 }
 
-static bool set_capability(struct target *t, const char *name, bool on,
-                           struct qmp_error *qerr, struct err *err)
-{
-        return qmp_command(t->q, "migrate-set-capabilities",
-                           json_pack("{s:[{s:s, s:b}]}", "capabilities",
-                                     "capability", name, "state", on),
-                           NULL, qerr, err);
-}
-
 /* Capabilities that would make the target expect another stream. */
 static bool plain_capabilities(struct target *t, struct err *err)
 {
@@ -266,7 +258,7 @@ static bool plain_capabilities(struct target *t, struct err *err)
                         ours |= strcmp(name, off[k]) == 0;
                 if (!ours || is_on == want)
                         continue;
-                TRY(set_capability(t, name, want, NULL, err));
+                TRY(settings_capability(t->q, name, want, NULL, err));
         }
         return true;
 }
@@ -280,7 +272,7 @@ bool target_prepare(struct target *t, bool postcopy, char why[512],
         why[0] = '\0';
         TRY(plain_capabilities(t, err));
         if (!postcopy ||
-            set_capability(t, "postcopy-ram", true, &qerr, &refused))
+            settings_capability(t->q, "postcopy-ram", true, &qerr, &refused))
                 return true;
         if (!qerr.class[0]) {
                 *err = refused;

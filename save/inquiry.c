@@ -2,8 +2,8 @@
 #include "save/inquiry.h"
 
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "qemu/settings.h"
@@ -13,14 +13,6 @@
 /* Between two questions of inquiry_tick, seconds. */
 #define PERIOD          0.1
 #define EXPECTED_MAX_MS 1e9
-
-static double now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 /* One question at a time: QEMU answers in its own. */
 static bool ask(struct inquiry *i, struct err *err)
@@ -34,7 +26,7 @@ static bool ask(struct inquiry *i, struct err *err)
         i->last = i->last == INQUIRY_MIGRATION ? INQUIRY_STATUS
                                                : INQUIRY_MIGRATION;
         i->asked = i->wants_lift && !i->lifted ? INQUIRY_LIFT : i->last;
-        i->asked_at = now();
+        i->asked_at = clock_now();
         return qmp_send(i->q, commands[i->asked],
                         i->asked == INQUIRY_LIFT ? settings_lift() : NULL,
                         &i->question, err);
@@ -104,7 +96,7 @@ bool inquiry_tick(struct inquiry *i, struct err *err)
 
         if (i->asked != INQUIRY_NONE)
                 ok = hear(i, err);
-        else if (now() - i->asked_at > PERIOD)
+        else if (clock_now() - i->asked_at > PERIOD)
                 ok = ask(i, err);
         i->silences = 0;
         return ok;

@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/limits.h"
 #include "base/spool.h"
@@ -44,14 +44,6 @@ struct passes {
         struct run run;
         struct spool *log; /* NULL: none is kept */
 };
-
-static double now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 bool passes_new(bool log, const char *spool_dir, struct passes **out,
                 struct err *err)
@@ -144,7 +136,7 @@ static bool begin_pass(struct passes *p, struct err *err)
                 p->list = grown;
                 p->room = room;
         }
-        p->list[p->count++] = (struct pass){.began = now()};
+        p->list[p->count++] = (struct pass){.began = clock_now()};
         return true;
 }
 
@@ -166,7 +158,7 @@ bool passes_page(struct passes *p, unsigned block, uint64_t offset,
 
 bool passes_end(struct passes *p, struct err *err)
 {
-        p->ended = now();
+        p->ended = clock_now();
         return end_run(p, err);
 }
 
@@ -182,7 +174,7 @@ uint64_t passes_pages(const struct passes *p, unsigned pass)
 
 double passes_age(const struct passes *p)
 {
-        return p->count ? now() - p->list[p->count - 1].began : 0;
+        return p->count ? clock_now() - p->list[p->count - 1].began : 0;
 }
 
 /* ---- what it means ------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "save/tee.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/progress.h"
 #include "qemu/endpoint.h"
@@ -10,7 +11,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 /* The source's own first PING, and ours in place of the end ("stas"). */
 #define SOURCE_PING 1
@@ -84,15 +84,7 @@ static bool failed(struct tee *t, struct err *err)
         return err_doing(err, "feeding the target");
 }
 
-static time_t seconds_now(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return now.tv_sec;
-}
-
-static bool await_room(struct tee *t, time_t deadline, struct err *err)
+static bool await_room(struct tee *t, double deadline, struct err *err)
 {
         struct pollfd p = {.fd = endpoint_fd(t->endpoint), .events = POLLOUT};
 
@@ -100,7 +92,7 @@ static bool await_room(struct tee *t, time_t deadline, struct err *err)
                 return false;
         if (poll(&p, 1, 1000) < 0 && errno != EINTR)
                 return err_os(err, errno, "poll");
-        return seconds_now() <= deadline ||
+        return clock_now() <= deadline ||
                err_set(err, ERR_QEMU, "the target takes nothing for %d seconds",
                        TAKE_SECONDS);
 }
@@ -108,7 +100,7 @@ static bool await_room(struct tee *t, time_t deadline, struct err *err)
 static bool push(struct tee *t, const uint8_t *bytes, size_t len,
                  struct err *err)
 {
-        time_t deadline = seconds_now() + TAKE_SECONDS;
+        double deadline = clock_now() + TAKE_SECONDS;
 
         while (len > 0) {
                 ssize_t n = send(endpoint_fd(t->endpoint), bytes, len,
@@ -118,7 +110,7 @@ static bool push(struct tee *t, const uint8_t *bytes, size_t len,
                         bytes += n;
                         len -= (size_t)n;
                         t->sent += (uint64_t)n;
-                        deadline = seconds_now() + TAKE_SECONDS;
+                        deadline = clock_now() + TAKE_SECONDS;
                 } else if (errno == EPIPE || errno == ECONNRESET) {
                         return broken(t, err);
                 } else if (errno == EAGAIN || errno == EINTR) {

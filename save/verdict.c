@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/emit.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -42,14 +42,6 @@ void verdict_fini(struct verdict *v)
         hang_up(v);
         json_decref(v->former);
         v->former = NULL;
-}
-
-static time_t seconds_now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return t.tv_sec;
 }
 
 static void note_event(struct verdict *v, json_t *event)
@@ -93,9 +85,9 @@ static bool is_over(const struct verdict *v)
 
 bool verdict_settle(struct verdict *v, struct err *err)
 {
-        time_t deadline = seconds_now() + SETTLE_SECONDS;
+        double deadline = clock_now() + SETTLE_SECONDS;
 
-        while (seconds_now() <= deadline) {
+        while (clock_now() <= deadline) {
                 json_auto_t *m = NULL;
                 const char *s;
 
@@ -182,10 +174,10 @@ bool verdict_let_end(struct verdict *v, struct err *err)
 /* The monitor closes when QEMU ends. */
 static bool await_exit(struct verdict *v, struct err *err)
 {
-        time_t deadline = seconds_now() + QUIT_SECONDS;
+        double deadline = clock_now() + QUIT_SECONDS;
         struct err gone = ERR_INIT;
 
-        while (seconds_now() < deadline) {
+        while (clock_now() < deadline) {
                 if (!verdict_watch(v, 1000, &gone))
                         return true;
         }

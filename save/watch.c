@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -46,17 +47,9 @@ struct watch {
         bool done;
 };
 
-static double now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void wait_until(double then)
 {
-        double left = then - now();
+        double left = then - clock_now();
         struct timespec t;
 
         if (left <= 0)
@@ -92,7 +85,7 @@ static bool add_node(struct watch *w, struct err *err)
 static bool remove_node(struct qmp *q, struct err *err)
 {
         static const struct timespec moment = {.tv_nsec = 20000000};
-        double deadline = now() + RELEASE_SECONDS;
+        double deadline = clock_now() + RELEASE_SECONDS;
         struct err failed;
 
         do {
@@ -104,7 +97,7 @@ static bool remove_node(struct qmp *q, struct err *err)
                                 json_pack("{s:s}", "node-name", NODE), NULL,
                                 NULL, err);
                 nanosleep(&moment, NULL);
-        } while (now() < deadline);
+        } while (clock_now() < deadline);
         *err = failed;
         return false;
 }
@@ -216,7 +209,7 @@ static bool page(void *arg, unsigned block, uint64_t offset,
         if (passes_count(w->passes) == before)
                 return true;
         pause_until(w, w->pass_began + PASS_SECONDS);
-        w->pass_began = now();
+        w->pass_began = clock_now();
         return true;
 }
 
@@ -228,7 +221,7 @@ static bool goes_on(struct watch *w, struct err *err)
                 return err_set(err, ERR_QEMU,
                                "QEMU stopped the guest, which it was not to "
                                "do: it goes on, but this has no result");
-        w->done = now() >= w->deadline;
+        w->done = clock_now() >= w->deadline;
         return !w->done;
 }
 
@@ -238,7 +231,7 @@ static bool part_end(void *arg, struct err *err)
 
         TRY(goes_on(w, err));
         if (w->part_pages == 0)
-                pause_until(w, now() + EMPTY_SECONDS);
+                pause_until(w, clock_now() + EMPTY_SECONDS);
         w->part_pages = 0;
         return true;
 }
@@ -310,7 +303,7 @@ static bool watch(struct watch *w, struct err *err)
 {
         TRY(set_up(w, err));
         TRY(open_stream(w, err));
-        w->deadline = now() + w->options->seconds;
+        w->deadline = clock_now() + w->options->seconds;
         TRY(qmp_command(w->q, "migrate", json_pack("{s:s}", "uri", "fd:" NODE),
                         NULL, NULL, err));
         return read_stream(w, err);
