@@ -7,9 +7,11 @@
 #include "restore/serve.h"
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/text.h"
 #include "qemu/emission.h"
+#include "restore/answer_times.h"
 #include "restore/fill.h"
 
 #include <assert.h>
@@ -23,7 +25,6 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 
 /* Of what is sent unasked, at once: at most so many bytes, at least a host
  * page. */
@@ -35,9 +36,6 @@
 
 /* Units kept that requests were for. */
 #define HOT 8
-
-/* Answer times: four classes to a power of two of microseconds. */
-#define CLASSES 128
 
 struct hot {
         bool valid;
@@ -70,16 +68,8 @@ struct server {
         struct err err;
         pthread_mutex_t lock; /* of what follows */
         struct serve_counts counts;
-        uint64_t classes[CLASSES];
+        struct answer_times times;
 };
-
-static uint64_t now_us(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 static bool bit(const uint8_t *bits, uint64_t n)
 {
@@ -108,47 +98,10 @@ static unsigned pages_a_host_page(const struct server *s, unsigned block)
 
 /* ---- how long requests waited -------------------------------------------- */
 
-static unsigned class_of(uint64_t us)
-{
-        unsigned power = 0, class;
-
-        if (us < 4)
-                return (unsigned)us;
-        while (us >> (power + 1))
-                power++;
-        class = 4 * power + (unsigned)(us >> (power - 2) & 3);
-        return class < CLASSES ? class : CLASSES - 1;
-}
-
-/* The largest that belongs to it. */
-static unsigned class_end(unsigned class)
-{
-        unsigned power = class / 4;
-
-        if (class < 8)
-                return class < 4 ? class : 3;
-        return (1U << power) + ((class % 4 + 1) << (power - 2)) - 1;
-}
-
-static unsigned quantile(const struct server *s, uint64_t part, uint64_t of)
-{
-        uint64_t want = (s->counts.requests * part + of - 1) / of, have = 0;
-
-        for (unsigned i = 0; i < CLASSES; i++) {
-                have += s->classes[i];
-                if (have >= want)
-                        return class_end(i);
-        }
-        return 0;
-}
-
-static void note_answer(struct server *s, uint64_t us)
+static void note_answer(struct server *s, double begun)
 {
         pthread_mutex_lock(&s->lock);
-        s->counts.requests++;
-        s->classes[class_of(us)]++;
-        if (us > s->counts.max_us)
-                s->counts.max_us = (unsigned)us;
+        answer_times_add(&s->times, (uint64_t)((clock_now() - begun) * 1e6));
         pthread_mutex_unlock(&s->lock);
 }
 
@@ -156,11 +109,11 @@ void server_counts(struct server *s, struct serve_counts *out)
 {
         pthread_mutex_lock(&s->lock);
         *out = s->counts;
-        out->p50_us = quantile(s, 50, 100);
-        out->p99_us = quantile(s, 99, 100);
+        out->requests = s->times.count;
+        out->p50_us = answer_times_percentile(&s->times, 50);
+        out->p99_us = answer_times_percentile(&s->times, 99);
+        out->max_us = s->times.max_us;
         pthread_mutex_unlock(&s->lock);
-        if (out->p99_us > out->max_us)
-                out->p99_us = out->max_us;
 }
 
 /* ---- sending ------------------------------------------------------------- */
@@ -326,7 +279,8 @@ static bool request(struct server *s, const struct return_message *m,
 {
         const struct layout *l = s->o.layout;
         int block = ram_blocks_find(l->ram, m->block);
-        uint64_t begun = now_us(), size, host_page;
+        double begun = clock_now();
+        uint64_t size, host_page;
 
         if (block < 0)
                 return bad_request(m, err);
@@ -340,7 +294,7 @@ static bool request(struct server *s, const struct return_message *m,
                 if (bit(s->sent[block], at / l->page_size))
                         continue;
                 TRY(answer(s, (unsigned)block, at, err));
-                note_answer(s, now_us() - begun);
+                note_answer(s, begun);
                 if (s->o.record)
                         working_set_add(s->o.record, (unsigned)block,
                                         at / l->page_size);
